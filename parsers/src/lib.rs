@@ -1,0 +1,58 @@
+//! Sans-IO L7 protocol parsers and the contract that they share.
+//!
+//! A parser sees bytes and answers with [`Op`]s; it owns no socket, clock or
+//! logger. The [`Driver`] holds it to the contract's laws and keeps the bytes.
+//! What a request may do is asked of a [`Judge`], which the `policy` crate
+//! implements; which rule keys a protocol has is data in its [`Protocol`].
+//!
+//! One folder per protocol: [`memcache`], [`r2d2`].
+
+// A peer controls every byte in here: nothing may index, cast or unwrap.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod contract;
+mod line;
+pub mod memcache;
+pub mod r2d2;
+
+pub use contract::{
+    Blame, Condition, Direction, Driver, Fault, Field, Host, Judge, KeyKind, MAX_HELD_BYTES,
+    MAX_IDLE_INJECTS, Op, Parser, Protocol, Request, RuleError, RuleKey, Value, Verdict, Word,
+    Words, nearest,
+};
+
+/// The protocols that a policy may name in `l7proto`.
+#[derive(Debug, Clone, Copy)]
+pub struct Registry(&'static [&'static Protocol]);
+
+impl Registry {
+    /// Every protocol that Remora speaks.
+    pub const BUILT_IN: Self = Self(&[&memcache::PROTOCOL, &r2d2::PROTOCOL]);
+
+    /// A registry of one's own: tests bring toy parsers this way.
+    #[must_use]
+    pub const fn new(protocols: &'static [&'static Protocol]) -> Self {
+        Self(protocols)
+    }
+
+    /// The protocol with this exact name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Protocol> {
+        self.0.iter().copied().find(|protocol| protocol.name == name)
+    }
+
+    /// All names, for messages that help.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.0.iter().map(|protocol| protocol.name)
+    }
+}
