@@ -24,6 +24,7 @@ mod contract;
 mod line;
 pub mod memcache;
 pub mod r2d2;
+pub mod transcript;
 
 pub use contract::{
     Blame, Condition, Direction, Driver, Fault, Field, Host, Judge, KeyKind, MAX_HELD_BYTES,

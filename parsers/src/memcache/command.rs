@@ -30,7 +30,7 @@ pub(super) enum Reply {
 impl<'a> Command<'a> {
     /// Reads a line that has no control characters in it.
     pub(super) fn read(line: &'a [u8]) -> Result<Self, &'static str> {
-        let (name, arguments) = split_word(line);
+        let (name, arguments) = split_at_space(line);
         match name {
             b"get" => Self::retrieval(name, arguments, Expected::Values { cas: false }),
             b"gets" => Self::retrieval(name, arguments, Expected::Values { cas: true }),
@@ -107,10 +107,13 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The first word of a line, and the rest *with* the space before it, so that
-/// a space too many is never lost.
+/// The next word behind its space, and the rest *with* the space before it, so
+/// that a space too many is never lost.
 fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
-    let line = line.strip_prefix(b" ").unwrap_or(line);
+    split_at_space(line.strip_prefix(b" ").unwrap_or(line))
+}
+
+fn split_at_space(line: &[u8]) -> (&[u8], &[u8]) {
     let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     line.split_at_checked(end).unwrap_or((line, &[]))
 }
