@@ -39,7 +39,9 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A field that our table lacks: it would be dropped in decoding.
-    #[error("{message} has an unknown field {number}: it may restrict what it stands in, so the resource is refused")]
+    #[error(
+        "{message} has an unknown field {number}: it may restrict what it stands in, so the resource is refused"
+    )]
     UnknownField {
         /// The message type that holds it.
         message: &'static str,

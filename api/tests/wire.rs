@@ -1,7 +1,7 @@
 //! Bytes that a decoder would take, losing part of their meaning, are refused.
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use remora_api::{
     cilium::{
         L7NetworkPolicyRule, L7NetworkPolicyRules, NetworkPolicy, PortNetworkPolicy,

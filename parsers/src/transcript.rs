@@ -79,7 +79,12 @@ impl Transcript {
         Ok(transcript)
     }
 
-    fn read_line(&mut self, line: &str, number: usize, ended: &mut [bool; 2]) -> Result<(), String> {
+    fn read_line(
+        &mut self,
+        line: &str,
+        number: usize,
+        ended: &mut [bool; 2],
+    ) -> Result<(), String> {
         if let Some(comment) = line.strip_prefix('#') {
             let comment = comment.trim();
             if let Some(text) = comment.strip_prefix("expect:") {
@@ -129,7 +134,9 @@ fn read_data(line: &str) -> Result<Step, String> {
     } else if let Some(quoted) = rest.strip_prefix('"') {
         read_quoted(quoted)?
     } else {
-        return Err("the bytes are a \"string\" in double quotes, or hex: and hex digits".to_owned());
+        return Err(
+            "the bytes are a \"string\" in double quotes, or hex: and hex digits".to_owned()
+        );
     };
     if bytes.is_empty() {
         return Err("an arrival has at least one byte".to_owned());

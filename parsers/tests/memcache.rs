@@ -12,9 +12,12 @@ const DENIED: &str = "CLIENT_ERROR access denied\r\n";
 
 /// Under a policy that denies whatever names a key that starts with `sec`.
 fn conversation() -> Conversation {
-    let host = Watcher::deciding(|request| {
-        if request.contains("key=sec") { Verdict::Deny } else { Verdict::Allow }
-    });
+    let host =
+        Watcher::deciding(
+            |request| {
+                if request.contains("key=sec") { Verdict::Deny } else { Verdict::Allow }
+            },
+        );
     Conversation::new(&PROTOCOL, host)
 }
 
@@ -124,7 +127,8 @@ fn row_31_keys_that_are_too_long() {
 /// Threats row 32: behind a header it rejects, the server runs the value.
 #[test]
 fn row_32_headers_that_are_not_canonical() {
-    for header in ["set k abc 0 7", "set k 0 zz 7", "set k 0 0 -1000", "set k 0 0 07", "set k 0 0"] {
+    for header in ["set k abc 0 7", "set k 0 zz 7", "set k 0 0 -1000", "set k 0 0 07", "set k 0 0"]
+    {
         assert_refused(format!("{header}\r\nversion\r\n"));
     }
 }

@@ -9,9 +9,12 @@ use remora_parsers::{
 use support::{Conversation, Watcher};
 
 fn conversation() -> Conversation {
-    let host = Watcher::deciding(|request| {
-        if request.contains("secret") { Verdict::Deny } else { Verdict::Allow }
-    });
+    let host =
+        Watcher::deciding(
+            |request| {
+                if request.contains("secret") { Verdict::Deny } else { Verdict::Allow }
+            },
+        );
     Conversation::new(&PROTOCOL, host)
 }
 

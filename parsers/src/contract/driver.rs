@@ -128,7 +128,6 @@ impl Driver {
         self.request.held.len().saturating_add(self.reply.held.len())
     }
 
-
     fn take(
         &mut self,
         direction: Direction,

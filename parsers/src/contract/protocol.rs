@@ -152,7 +152,7 @@ fn check_value(key: &'static RuleKey, value: &str) -> Result<(), RuleError> {
 /// The candidate that is spelt most like `word`.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .min_by_key(|candidate| strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()))
+    candidates.into_iter().min_by_key(|candidate| {
+        strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase())
+    })
 }

@@ -51,11 +51,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    fn retrieval(
-        name: &'a [u8],
-        keys: &'a [u8],
-        expected: Expected,
-    ) -> Result<Self, &'static str> {
+    fn retrieval(name: &'a [u8], keys: &'a [u8], expected: Expected) -> Result<Self, &'static str> {
         let keys = keys.strip_prefix(b" ").unwrap_or_default();
         // Two spaces in a row, or one at the end, make an empty key.
         for key in keys.split(|byte| *byte == b' ') {

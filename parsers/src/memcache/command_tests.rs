@@ -100,7 +100,8 @@ fn words_are_separated_by_one_space() {
 
 #[test]
 fn anything_else_is_unknown() {
-    for line in ["", "GET a", "Get a", "flush_all", "stats", "mg a v", "gat 0 a", "getx a", "touch a 0"]
+    for line in
+        ["", "GET a", "Get a", "flush_all", "stats", "mg a v", "gat 0 a", "getx a", "touch a 0"]
     {
         assert_eq!(Command::read(line.as_bytes()), Err("unknown command"), "{line}");
     }
@@ -111,7 +112,8 @@ fn anything_else_is_unknown() {
 fn keys_at_the_cap_and_one_more() {
     let cap = "k".repeat(MAX_KEY_BYTES);
     let over = "k".repeat(MAX_KEY_BYTES + 1);
-    for (before, after) in [("get ", ""), ("get a ", ""), ("set ", " 0 0 1"), ("delete ", ""), ("incr ", " 1")]
+    for (before, after) in
+        [("get ", ""), ("get a ", ""), ("set ", " 0 0 1"), ("delete ", ""), ("incr ", " 1")]
     {
         assert!(Command::read(format!("{before}{cap}{after}").as_bytes()).is_ok());
         assert!(Command::read(format!("{before}{over}{after}").as_bytes()).is_err());

@@ -65,9 +65,8 @@ fn value_length(header: &[u8], cas: bool) -> Result<u64, &'static str> {
     let mut next = || words.next().ok_or(MALFORMED);
     check_key(next()?)?;
     canonical::<u32>(next()?).ok_or(MALFORMED)?;
-    let length = canonical::<u64>(next()?)
-        .filter(|length| *length <= MAX_VALUE_BYTES)
-        .ok_or(MALFORMED)?;
+    let length =
+        canonical::<u64>(next()?).filter(|length| *length <= MAX_VALUE_BYTES).ok_or(MALFORMED)?;
     if cas {
         canonical::<u64>(next()?).ok_or(MALFORMED)?;
     }

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use remora_parsers::{Direction, Driver, Fault, Host, Judge, Op, Parser, Protocol, Request, Verdict};
+use remora_parsers::{
+    Direction, Driver, Fault, Host, Judge, Op, Parser, Protocol, Request, Verdict,
+};
 
 /// Answers ops from a list, then NOP, whatever the bytes.
 pub struct Scripted(VecDeque<Op>);

@@ -1,0 +1,69 @@
+//! The stories, in the order in which they are told.
+
+mod crash;
+mod droid;
+mod edit;
+mod memcached;
+
+use anyhow::Result;
+
+use super::stage::Stage;
+use super::table::Row;
+
+/// One of the demo's stories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Story {
+    /// Who may do what to which keys of memcached.
+    Memcached,
+    /// Which orders the droid takes.
+    Droid,
+    /// A policy edited under an open connection.
+    Edit,
+    /// A sidecar killed in the middle of everything.
+    Crash,
+}
+
+impl Story {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Memcached, Self::Droid, Self::Edit, Self::Crash];
+
+    /// Its name on the command line and in JSON.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Memcached => "memcached",
+            Self::Droid => "droid",
+            Self::Edit => "edit",
+            Self::Crash => "crash",
+        }
+    }
+
+    /// Its headline in the table.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Memcached => "memcached: who may do what to which keys",
+            Self::Droid => "r2d2: which orders the droid takes, from a jedi",
+            Self::Edit => "policy edit: the same open connection is judged anew",
+            Self::Crash => "SIGKILL of memcached's sidecar",
+        }
+    }
+
+    /// What is said while it plays.
+    pub(super) fn announcement(self) -> &'static str {
+        match self {
+            Self::Memcached => "five clients ask memcached",
+            Self::Droid => "a jedi orders the droid about",
+            Self::Edit => "editing a policy under an open connection",
+            Self::Crash => "killing memcached's sidecar",
+        }
+    }
+
+    /// Plays it.
+    pub(super) fn play(self, stage: &Stage) -> Result<Vec<Row>> {
+        match self {
+            Self::Memcached => memcached::play(stage),
+            Self::Droid => droid::play(stage),
+            Self::Edit => edit::play(stage),
+            Self::Crash => crash::play(stage),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `remora inject` and `remora uninject`: a Pod's manifest with Remora in it, and without.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use remora_injector::{InjectConfig, InjectError, Refused, inject, rewrite, uninject};
+use remora_manifest::MAX_BYTES;
+use serde_json::Value;
+
+/// Put Remora into the Pods of a manifest, and print it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Documents that are no Pods are printed as they are. Injecting again changes nothing.
+
+Example:
+  remora inject -f pod.yaml | kubectl apply -f -")]
+pub(crate) struct InjectArgs {
+    #[command(flatten)]
+    source: Source,
+    /// The node's directory in which the agent keeps each pod's socket
+    #[arg(long, value_name = "DIR", value_parser = absolute,
+          default_value_os_t = InjectConfig::default().agent_sockets)]
+    agent_sockets: PathBuf,
+    /// The image of the init container, which redirects the pod's traffic
+    #[arg(long, value_name = "IMAGE", default_value_t = InjectConfig::default().init_image)]
+    init_image: String,
+    /// The image of the sidecar, which judges it
+    #[arg(long, value_name = "IMAGE", default_value_t = InjectConfig::default().sidecar_image)]
+    sidecar_image: String,
+}
+
+/// Take Remora out of the Pods of a manifest, and print it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Gives back what `remora inject` was given; Pods without Remora are printed as they are.
+
+Example:
+  remora uninject -f injected.yaml > pod.yaml")]
+pub(crate) struct UninjectArgs {
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// The manifest, YAML or JSON with one or more documents; - is standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Where a command reads and writes.
+pub(crate) struct Streams<'a> {
+    /// Read for the file `-`.
+    pub(crate) input: &'a mut dyn Read,
+    /// Takes the manifest.
+    pub(crate) output: &'a mut dyn Write,
+    /// Takes what people should know.
+    pub(crate) notes: &'a mut dyn Write,
+}
+
+/// Why no manifest was printed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ManifestError {
+    /// The manifest cannot be read.
+    #[error("{file}: {error}; name a file that can be read, or - for standard input")]
+    Unreadable { file: String, error: io::Error },
+    /// The manifest is wrong, or holds what cannot be changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The result cannot be written.
+    #[error("the manifest cannot be written: {0}; see where the output goes")]
+    Unwritable(#[source] io::Error),
+}
+
+impl ManifestError {
+    /// The exit status that stands for it: 2 for bad input.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Unreadable { .. } | Self::Refused(_) => 2,
+            Self::Unwritable(_) => 1,
+        }
+    }
+}
+
+impl InjectArgs {
+    /// Runs `remora inject`.
+    ///
+    /// # Errors
+    /// Nothing was printed; see [`ManifestError`].
+    pub(crate) fn run(&self, streams: &mut Streams<'_>) -> Result<(), ManifestError> {
+        let config = InjectConfig {
+            agent_sockets: self.agent_sockets.clone(),
+            init_image: self.init_image.clone(),
+            sidecar_image: self.sidecar_image.clone(),
+        };
+        self.source.print(streams, |pod| inject(pod, &config))
+    }
+}
+
+impl UninjectArgs {
+    /// Runs `remora uninject`.
+    ///
+    /// # Errors
+    /// Nothing was printed; see [`ManifestError`].
+    pub(crate) fn run(&self, streams: &mut Streams<'_>) -> Result<(), ManifestError> {
+        self.source.print(streams, uninject)
+    }
+}
+
+impl Source {
+    fn print(
+        &self,
+        streams: &mut Streams<'_>,
+        change: impl Fn(&Value) -> Result<Value, InjectError>,
+    ) -> Result<(), ManifestError> {
+        let is_stdin = self.file == Path::new("-");
+        let name = if is_stdin { Path::new("<stdin>") } else { &self.file };
+        let unreadable =
+            |error| ManifestError::Unreadable { file: name.display().to_string(), error };
+        let bytes = if is_stdin {
+            read_bounded(&mut streams.input)
+        } else {
+            File::open(&self.file).and_then(read_bounded)
+        }
+        .map_err(unreadable)?;
+
+        let rewritten = rewrite(&bytes, name, change)?;
+        for note in rewritten.notes {
+            writeln!(streams.notes, "{note}").map_err(ManifestError::Unwritable)?;
+        }
+        streams
+            .output
+            .write_all(rewritten.yaml.as_bytes())
+            .and_then(|()| streams.output.flush())
+            .map_err(ManifestError::Unwritable)
+    }
+}
+
+/// Reads one byte more than a manifest may have, so that a longer one is noticed, not cut.
+fn read_bounded(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    input.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A path that means the same on the node as here.
+fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("it has to begin with /") }
+}

@@ -1,0 +1,196 @@
+//! Both families or none.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use crate::has_ipv6_address;
+use crate::{Args, CHAIN, Cause, Command, Family, Iptables, Redirection, State, TableError};
+
+/// A family's `nat` table: the seam to the kernel.
+pub trait Tables {
+    /// Which family it is.
+    fn family(&self) -> Family;
+
+    /// What it has of ours.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn look(&self) -> Result<State, TableError>;
+
+    /// Changes it as the input of `iptables-restore --noflush` says, whole or not at all.
+    ///
+    /// # Errors
+    /// It was refused.
+    fn restore(&self, text: &str) -> Result<(), TableError>;
+}
+
+/// The network namespace to program.
+#[derive(Debug)]
+pub struct Pod<T> {
+    /// The IPv4 and IPv6 tables, in the order in which they are programmed.
+    pub families: [T; 2],
+    /// Whether anybody can reach the pod by IPv6.
+    pub has_ipv6: bool,
+}
+
+/// What was done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// A dry run's rules, for stdout.
+    pub output: String,
+    /// What a person may want to know, for stderr.
+    pub notes: Vec<String>,
+}
+
+/// Why nothing was done, and what was put back.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}{}", .undone.iter().map(|note| format!("\n{note}")).collect::<String>())]
+pub struct InitError {
+    /// The failure.
+    pub cause: TableError,
+    /// What became of what had been programmed before it.
+    pub undone: Vec<String>,
+}
+
+impl From<TableError> for InitError {
+    fn from(cause: TableError) -> Self {
+        Self { cause, undone: Vec::new() }
+    }
+}
+
+impl Pod<Iptables> {
+    /// The network namespace that this process is in.
+    pub fn here() -> Self {
+        let families = [Iptables(Family::V4), Iptables(Family::V6)];
+        // Without /proc nobody can tell, and then IPv6 has to be redirected.
+        Self { families, has_ipv6: has_ipv6_address().unwrap_or(true) }
+    }
+}
+
+impl<T: Tables> Pod<T> {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// A family cannot be programmed or cleaned; nothing is left half redirected.
+    pub fn run(&self, args: &Args) -> Result<Outcome, InitError> {
+        match &args.command {
+            Some(Command::Cleanup { dry_run }) => self.cleanup(*dry_run),
+            None => self.program(&Redirection::from(&args.program), args.program.dry_run),
+        }
+    }
+
+    fn program(&self, redirection: &Redirection, dry_run: bool) -> Result<Outcome, InitError> {
+        let mut outcome = Outcome::default();
+        // Look everywhere first: most that can fail fails here, before any change.
+        let mut planned = Vec::new();
+        for tables in &self.families {
+            match tables.look() {
+                Ok(state) => planned.push((tables, state)),
+                Err(error) => outcome.notes.push(self.excuse(error)?),
+            }
+        }
+        let mut done: Vec<(&T, State)> = Vec::new();
+        for (tables, before) in planned {
+            let text = redirection.program(&before);
+            if dry_run {
+                outcome.dry_run(tables.family(), &text);
+                continue;
+            }
+            match tables.restore(&text) {
+                Ok(()) => done.push((tables, before)),
+                Err(error) => match self.excuse(error) {
+                    Ok(note) => outcome.notes.push(note),
+                    Err(error) => return Err(put_back(error, &done)),
+                },
+            }
+        }
+        for (tables, _) in &done {
+            verify(*tables, redirection).map_err(|error| put_back(error, &done))?;
+            outcome.notes.push(format!(
+                "{}: inbound TCP goes to port {} by chain {CHAIN}",
+                tables.family(),
+                redirection.inbound_port
+            ));
+        }
+        Ok(outcome)
+    }
+
+    fn cleanup(&self, dry_run: bool) -> Result<Outcome, InitError> {
+        let mut outcome = Outcome::default();
+        let mut failed = None;
+        // One family's failure is no reason to leave the other's rules behind.
+        for tables in &self.families {
+            let cleaned = outcome.clean(tables, dry_run).or_else(|error| self.excuse(error));
+            match cleaned {
+                Ok(note) => outcome.notes.push(note),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(outcome), |cause| Err(cause.into()))
+    }
+
+    /// The one failure that leaves nothing open: no NAT for IPv6 in a pod without IPv6.
+    fn excuse(&self, error: TableError) -> Result<String, TableError> {
+        let is_ipv6 = error.family == Family::V6;
+        if is_ipv6 && !self.has_ipv6 && error.cause == Cause::NoKernelSupport {
+            return Ok(format!("IPv6: not redirected: the pod has no IPv6 address ({error})"));
+        }
+        Err(error)
+    }
+}
+
+impl Outcome {
+    /// Cleans one family, and says what was done.
+    fn clean(&mut self, tables: &impl Tables, dry_run: bool) -> Result<String, TableError> {
+        let family = tables.family();
+        match tables.look()?.cleanup() {
+            None => Ok(format!("{family}: nothing to clean")),
+            Some(text) if dry_run => {
+                self.dry_run(family, &text);
+                Ok(format!("{family}: would be cleaned"))
+            }
+            Some(text) => tables.restore(&text).map(|()| format!("{family}: cleaned")),
+        }
+    }
+
+    fn dry_run(&mut self, family: Family, text: &str) {
+        // A String takes whatever is written to it.
+        let _ = write!(self.output, "# {family}\n{text}");
+    }
+}
+
+/// Reads back what was written: a command's word is not proof.
+fn verify(tables: &impl Tables, redirection: &Redirection) -> Result<(), TableError> {
+    if redirection.is_in(&tables.look()?) {
+        return Ok(());
+    }
+    Err(TableError {
+        family: tables.family(),
+        command: tables.family().command(),
+        cause: Cause::NotInForce,
+        detail: "the rules that were programmed are not there".to_owned(),
+    })
+}
+
+/// Puts back the families that this run programmed. Where our chain stood before, an
+/// earlier run redirects a pod that may be running, and the safe thing is to let it.
+fn put_back<T: Tables>(cause: impl Into<InitError>, done: &[(&T, State)]) -> InitError {
+    let mut error = cause.into();
+    for (tables, before) in done {
+        let family = tables.family();
+        if before.chain.is_some() {
+            error.undone.push(format!("{family}: left redirected, as it was before"));
+            continue;
+        }
+        let cleaned = tables
+            .look()
+            .and_then(|state| state.cleanup().map_or(Ok(()), |text| tables.restore(&text)));
+        error.undone.push(match cleaned {
+            Ok(()) => format!("{family}: taken back"),
+            Err(error) => format!("{family}: could not be taken back: {error}"),
+        });
+    }
+    error
+}

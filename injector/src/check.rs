@@ -1,0 +1,232 @@
+//! Which manifests are Pods, and which Pods cannot run with Remora.
+
+#[cfg(test)]
+mod tests;
+
+use remora_manifest::Field;
+use serde_json::Value;
+
+use crate::config::{OWN_PORTS, PROXY_UID};
+use crate::{AGENT_VOLUME, INIT_CONTAINER, InjectError, SIDECAR_CONTAINER};
+
+/// Every kind of container that a pod has.
+const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
+/// Kinds that hold a Pod's template.
+const TEMPLATE_KINDS: [&str; 7] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+];
+
+/// Containers that redirect a pod's traffic, and the mesh that they belong to. Two
+/// redirections in one pod would fight over the same connections.
+const REDIRECTORS: [(&str, &str); 11] = [
+    ("consul-connect-inject-init", "Consul"),
+    ("consul-dataplane", "Consul"),
+    ("envoy-sidecar", "Consul"),
+    ("istio-init", "Istio"),
+    ("istio-proxy", "Istio"),
+    ("istio-validation", "Istio"),
+    ("kuma-init", "Kuma"),
+    ("kuma-sidecar", "Kuma"),
+    ("linkerd-init", "Linkerd"),
+    ("linkerd-network-validator", "Linkerd"),
+    ("linkerd-proxy", "Linkerd"),
+];
+
+/// Whose agent socket a pod gets.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// Whether a manifest says that it is a Pod.
+pub fn is_pod(manifest: &Value) -> bool {
+    manifest.get("apiVersion").and_then(Value::as_str) == Some("v1")
+        && manifest.get("kind").and_then(Value::as_str) == Some("Pod")
+}
+
+/// Whether a pod has the sidecar, so that an agent should serve it.
+pub fn is_injected(pod: &Value) -> bool {
+    let containers = pod.pointer("/spec/initContainers").and_then(Value::as_array);
+    let is_sidecar =
+        |item: &Value| item.get("name").and_then(Value::as_str) == Some(SIDECAR_CONTAINER);
+    is_pod(pod) && containers.is_some_and(|items| items.iter().any(is_sidecar))
+}
+
+/// Only Pods are injected.
+pub(crate) fn kind(pod: &Field<'_>) -> Result<(), InjectError> {
+    let version = pod.require("apiVersion")?;
+    let kind = pod.require("kind")?;
+    match (version.string()?, kind.string()?) {
+        ("v1", "Pod") => Ok(()),
+        (_, other) if TEMPLATE_KINDS.contains(&other) => {
+            Err(kind.error(format!("is {other}, no Pod"), "inject Pods; templates come later"))
+        }
+        ("v1", "List") => Err(kind.error("is List, no Pod", "give each Pod its own document")),
+        (version, other) => {
+            Err(kind.error(format!("is {version} {other}, no v1 Pod"), "give a v1 Pod"))
+        }
+    }
+    .map_err(InjectError::from)
+}
+
+/// That containers and volumes are lists of maps with names.
+pub(crate) fn shape(pod: &Field<'_>) -> Result<(), InjectError> {
+    let spec = pod.require("spec")?;
+    for name in CONTAINER_LISTS.into_iter().chain(["volumes"]) {
+        for item in items(&spec, name)? {
+            item.require("name")?.string()?;
+        }
+    }
+    Ok(())
+}
+
+/// That a pod which carries nothing of ours can be injected.
+pub(crate) fn injectable(pod: &Field<'_>) -> Result<Identity, InjectError> {
+    shape(pod)?;
+    let identity = identity(pod)?;
+    let spec = pod.require("spec")?;
+    host_network(&spec)?;
+    security_context(&spec)?;
+    for volume in items(&spec, "volumes")? {
+        let name = volume.require("name")?;
+        if name.string()? == AGENT_VOLUME {
+            return Err(foreign(&name));
+        }
+    }
+    for list in CONTAINER_LISTS {
+        for item in items(&spec, list)? {
+            container(&item)?;
+        }
+    }
+    Ok(identity)
+}
+
+/// The agent's socket has the pod's name in its path, so the name must be known, and harmless.
+fn identity(pod: &Field<'_>) -> Result<Identity, InjectError> {
+    let metadata = pod.require("metadata")?;
+    let Some(name) = metadata.get_given("name")? else {
+        let remedy = "give the Pod a name: its agent socket is named after it, \
+                      and generateName is settled too late for that";
+        let field = metadata.path.key("name");
+        return Err(InjectError::new(field, "is missing", remedy));
+    };
+    if !is_dns_name(name.string()?, 253) {
+        let remedy = "use lower-case letters, digits, '-' and '.'";
+        return Err(name.error("is no name that a Pod can have", remedy).into());
+    }
+    let namespace = match metadata.get_given("namespace")? {
+        None => "default",
+        Some(field) if is_dns_name(field.string()?, 63) && !field.string()?.contains('.') => {
+            field.string()?
+        }
+        Some(field) => {
+            let remedy = "use lower-case letters, digits and '-'";
+            return Err(field.error("is no name that a namespace can have", remedy).into());
+        }
+    };
+    Ok(Identity { namespace: namespace.to_owned(), name: name.string()?.to_owned() })
+}
+
+fn host_network(spec: &Field<'_>) -> Result<(), InjectError> {
+    match spec.get_given("hostNetwork")? {
+        Some(field) if field.boolean()? => {
+            let remedy = "give the Pod its own network: \
+                          on the node's, redirection would catch every pod's traffic";
+            Err(field.error("is true", remedy).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn container(container: &Field<'_>) -> Result<(), InjectError> {
+    let field = container.require("name")?;
+    let name = field.string()?;
+    if name == INIT_CONTAINER || name == SIDECAR_CONTAINER {
+        return Err(foreign(&field));
+    }
+    if let Some((_, mesh)) = REDIRECTORS.iter().find(|(redirector, _)| *redirector == name) {
+        let problem = format!("`{name}` redirects this pod's traffic for {mesh}");
+        return Err(field.error(problem, format!("take the pod out of {mesh} first")).into());
+    }
+    security_context(container)?;
+    ports(container)?;
+    agent_mount(container)
+}
+
+/// Nobody but the proxy may be the proxy: its traffic is not redirected, its socket is its own.
+fn security_context(of: &Field<'_>) -> Result<(), InjectError> {
+    let Some(context) = of.get_given("securityContext")? else { return Ok(()) };
+    let mut ids = items(&context, "supplementalGroups")?;
+    for name in ["runAsUser", "runAsGroup", "fsGroup"] {
+        ids.extend(context.get_given(name)?);
+    }
+    for id in ids {
+        if id.integer()? == i64::from(PROXY_UID) {
+            let problem = format!("{PROXY_UID} is the id of Remora's proxy");
+            return Err(id.error(problem, "use another id").into());
+        }
+    }
+    Ok(())
+}
+
+fn ports(container: &Field<'_>) -> Result<(), InjectError> {
+    for entry in items(container, "ports")? {
+        let is_tcp = match entry.get_given("protocol")? {
+            None => true,
+            Some(protocol) => protocol.string()? == "TCP",
+        };
+        let port = entry.require("containerPort")?;
+        let number = port.integer()?;
+        if is_tcp && OWN_PORTS.iter().any(|own| i64::from(*own) == number) {
+            let problem = format!("{number} is a port of Remora's sidecar");
+            return Err(port.error(problem, "let the application listen elsewhere").into());
+        }
+    }
+    Ok(())
+}
+
+/// The agent's socket is for the sidecar alone.
+fn agent_mount(container: &Field<'_>) -> Result<(), InjectError> {
+    for mount in items(container, "volumeMounts")? {
+        let name = mount.require("name")?;
+        if name.string()? == AGENT_VOLUME {
+            let problem = format!("`{AGENT_VOLUME}` is for Remora's sidecar alone");
+            return Err(name.error(problem, "remove the mount").into());
+        }
+    }
+    Ok(())
+}
+
+/// Something under our names that we did not add: a fake would run in our place.
+fn foreign(name: &Field<'_>) -> InjectError {
+    let problem = "is a name of Remora's, on something that Remora did not add";
+    name.error(problem, "rename it, or remove it").into()
+}
+
+/// The entries of a list that may be absent.
+fn items<'a>(parent: &Field<'a>, name: &str) -> Result<Vec<Field<'a>>, InjectError> {
+    match parent.get_given(name)? {
+        None => Ok(Vec::new()),
+        Some(list) => Ok(list.items()?.collect()),
+    }
+}
+
+/// RFC 1123 names as Kubernetes has them: no slash, so no way out of a directory.
+fn is_dns_name(name: &str, longest: usize) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= longest && name.split('.').all(is_label)
+}
