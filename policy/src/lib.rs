@@ -1,1 +1,57 @@
-//! placeholder
+//! What policies say, and what that means for one request.
+//!
+//! A policy goes one way, the same in agent, sidecar and `remora policy test`:
+//!
+//! ```text
+//! YAML --read_policy--> Policy --PolicySet, encode--> NPDS --Slice::compile--> decisions
+//! ```
+//!
+//! Everything here is pure: no clock, no I/O, no logger. Whatever is not
+//! understood is refused and stays closed. The encoding, field by field, is in
+//! `docs/policy-encoding.md`.
+
+// Policies come from many hands, slices from the wire, requests from anybody.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod encode;
+mod hosts;
+mod labels;
+mod matcher;
+
+mod model;
+mod pattern;
+
+#[cfg(feature = "yaml")]
+mod read;
+mod selector;
+mod set;
+mod slice;
+
+pub use encode::{Encoded, Endpoint, encode};
+pub use hosts::{Hosts, HostsError, MAX_HOSTS};
+pub use labels::{
+    Labels, LabelsError, NAMESPACE_KEY, NAMESPACE_LABELS_PREFIX, SERVICE_ACCOUNT_KEY,
+};
+pub use matcher::MAX_REGEXES;
+pub use model::{
+    Closed, IngressRule, L7Filter, L7Rule, Peers, Policy, PolicyError, PolicyKind, PolicyName,
+    PortRule, Reading, RefusedPolicy, Rule,
+};
+pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_PROGRAM_BYTES, PatternError};
+#[cfg(feature = "yaml")]
+pub use read::{is_policy, read_policy};
+pub use selector::{Key, Operator, Requirement, Selector, Source};
+pub use set::{Inserted, PolicySet};
+pub use slice::{
+    Admission, CompileError, Decision, MAX_PEERS, MAX_RULES, Problem, Reason, Slice,
+    TrafficDirection, Verdict,
+};

@@ -1,0 +1,165 @@
+//! The labels of an endpoint, as selectors see them.
+
+use std::{collections::BTreeMap, fmt};
+
+/// The label that holds a pod's namespace, without its source.
+pub const NAMESPACE_KEY: &str = "io.kubernetes.pod.namespace";
+
+/// The label that holds a pod's service account, without its source.
+pub const SERVICE_ACCOUNT_KEY: &str = "io.cilium.k8s.policy.serviceaccount";
+
+/// What stands before each label of a pod's namespace, without its source.
+pub const NAMESPACE_LABELS_PREFIX: &str = "io.cilium.k8s.namespace.labels.";
+
+/// Labels under this prefix are given by Cilium or by us, never by a pod.
+const RESERVED_PREFIX: &str = "io.cilium.k8s.";
+
+/// The source of every label that comes from Kubernetes.
+const KUBERNETES: &str = "k8s";
+
+/// The labels of one endpoint, each key with its source: `k8s:app`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(BTreeMap<String, String>);
+
+/// Why a text is no list of labels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelsError {
+    /// An entry without `=`.
+    #[error("`{0}` is no label: write KEY=VALUE")]
+    NoValue(String),
+    /// An entry with nothing before `=`.
+    #[error("`{0}` has no key: write KEY=VALUE")]
+    NoKey(String),
+    /// A key that stands there twice.
+    #[error("`{0}` is given twice: leave one out")]
+    Twice(String),
+}
+
+impl Labels {
+    /// The labels of a pod, from what Kubernetes says of it.
+    ///
+    /// A pod's own labels cannot pose as its namespace, as its service account
+    /// or as a label of its namespace: such keys are left out.
+    pub fn of_pod<'a>(
+        namespace: &str,
+        pod_labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        namespace_labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        service_account: &str,
+    ) -> Self {
+        let mut labels: BTreeMap<_, _> = pod_labels
+            .into_iter()
+            .filter(|(key, _)| *key != NAMESPACE_KEY && !key.starts_with(RESERVED_PREFIX))
+            .map(|(key, value)| (kubernetes(key), value.to_owned()))
+            .collect();
+        for (key, value) in namespace_labels {
+            let key = kubernetes(&format!("{NAMESPACE_LABELS_PREFIX}{key}"));
+            labels.insert(key, value.to_owned());
+        }
+        labels.insert(kubernetes(NAMESPACE_KEY), namespace.to_owned());
+        if !service_account.is_empty() {
+            labels.insert(kubernetes(SERVICE_ACCOUNT_KEY), service_account.to_owned());
+        }
+        Self(labels)
+    }
+
+    /// Reads `k=v,k=v`. A key without a source is Kubernetes's, and without a
+    /// namespace the labels are of one in `default`. An empty text is a pod in
+    /// `default` that has no labels of its own.
+    ///
+    /// # Errors
+    /// A [`LabelsError`] that names the entry.
+    pub fn parse(text: &str) -> Result<Self, LabelsError> {
+        let mut labels = BTreeMap::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let Some((key, value)) = entry.split_once('=') else {
+                return Err(LabelsError::NoValue(entry.to_owned()));
+            };
+            if key.is_empty() {
+                return Err(LabelsError::NoKey(entry.to_owned()));
+            }
+            let key = if key.contains(':') { key.to_owned() } else { kubernetes(key) };
+            if labels.insert(key.clone(), value.to_owned()).is_some() {
+                return Err(LabelsError::Twice(key));
+            }
+        }
+        labels.entry(kubernetes(NAMESPACE_KEY)).or_insert_with(|| "default".to_owned());
+        Ok(Self(labels))
+    }
+
+    /// The namespace of the endpoint, if it has one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.0.get(&kubernetes(NAMESPACE_KEY)).map(String::as_str)
+    }
+
+    /// Every label as source, key and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.0.iter().map(|(full, value)| {
+            let (source, key) = full.split_once(':').unwrap_or(("", full));
+            (source, key, value.as_str())
+        })
+    }
+}
+
+fn kubernetes(key: &str) -> String {
+    format!("{KUBERNETES}:{key}")
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Labels {
+    /// Labels from full keys: `k8s:app`.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_cannot_pose_as_another_namespace_or_service_account() {
+        let forged = [
+            ("app", "web"),
+            (NAMESPACE_KEY, "kube-system"),
+            (SERVICE_ACCOUNT_KEY, "admin"),
+            ("io.cilium.k8s.namespace.labels.team", "root"),
+        ];
+        let labels = Labels::of_pod("shop", forged, [("team", "blue")], "web");
+        assert_eq!(
+            labels.to_string(),
+            "k8s:app=web,k8s:io.cilium.k8s.namespace.labels.team=blue,\
+             k8s:io.cilium.k8s.policy.serviceaccount=web,k8s:io.kubernetes.pod.namespace=shop"
+        );
+        let without_account = Labels::of_pod("shop", forged, [], "");
+        assert_eq!(without_account.to_string(), "k8s:app=web,k8s:io.kubernetes.pod.namespace=shop");
+    }
+
+    #[test]
+    fn labels_are_read_from_a_list() {
+        let labels = Labels::parse("app=web, any:role=jedi").expect("labels");
+        assert_eq!(
+            labels.to_string(),
+            "any:role=jedi,k8s:app=web,k8s:io.kubernetes.pod.namespace=default"
+        );
+        let elsewhere = Labels::parse("k8s:io.kubernetes.pod.namespace=shop").expect("labels");
+        assert_eq!(elsewhere.namespace(), Some("shop"));
+        assert_eq!(Labels::parse("").expect("labels").namespace(), Some("default"));
+    }
+
+    #[test]
+    fn what_is_no_list_of_labels_is_refused_by_name() {
+        assert_eq!(Labels::parse("a=1,b"), Err(LabelsError::NoValue("b".into())));
+        assert_eq!(Labels::parse("=1"), Err(LabelsError::NoKey("=1".into())));
+        assert_eq!(Labels::parse("a=1,k8s:a=2"), Err(LabelsError::Twice("k8s:a".into())));
+    }
+}
