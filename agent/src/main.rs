@@ -1,1 +1,53 @@
-fn main() {}
+//! The agent's process: flags, log, signals and exit status.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use remora_agent::{App, EXIT_SOFTWARE, EXIT_USAGE, Options, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(answer) => {
+            // Help and version are answers, not errors; nobody is left to tell if printing fails.
+            let _ = answer.print();
+            return ExitCode::from(if answer.use_stderr() { EXIT_USAGE } else { 0 });
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(options.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome =
+        runtime.context("starting the runtime").and_then(|runtime| runtime.block_on(run(options)));
+    outcome.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::from(EXIT_SOFTWARE)
+    })
+}
+
+async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let mut running = match App::start(options.config()).await {
+        Ok(running) => running,
+        Err(error @ StartError::Watch) => return Err(error.into()),
+        Err(error) => {
+            tracing::error!("{error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = running.wait() => return Ok(ExitCode::from(EXIT_SOFTWARE)),
+    }
+    running.shutdown().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

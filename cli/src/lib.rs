@@ -1,5 +1,6 @@
 //! The command `remora`, for people: what it takes, and where that is done.
 
+mod demo;
 mod inject;
 pub mod playback;
 mod policy_test;
@@ -24,6 +25,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the main job on this machine: real servers behind real sidecars.
+    Demo(demo::Args),
+    /// The demo's server of the r2d2 protocol.
+    #[command(hide = true)]
+    Droid(demo::droid::Args),
     /// Add the redirection and the sidecar to Pods.
     Inject(inject::InjectArgs),
     /// Take them out again.
@@ -54,6 +60,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Droid(args) => demo::droid::run(&args),
         Command::Inject(args) => rewrite(|streams| args.run(streams)),
         Command::Uninject(args) => rewrite(|streams| args.run(streams)),
         Command::Policy(PolicyCommand::Test(args)) => policy_test::run(&args, &mut io::stdout()),
@@ -65,7 +73,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Runs a command that turns one manifest into another.
-fn rewrite(run: impl FnOnce(&mut inject::Streams<'_>) -> Result<(), inject::ManifestError>) -> ExitCode {
+fn rewrite(
+    run: impl FnOnce(&mut inject::Streams<'_>) -> Result<(), inject::ManifestError>,
+) -> ExitCode {
     let (mut input, mut output, mut notes) = (io::stdin(), io::stdout(), io::stderr());
     let streams =
         &mut inject::Streams { input: &mut input, output: &mut output, notes: &mut notes };

@@ -58,8 +58,8 @@ pub struct LogEntry {
     pub verdict: String,
     /// The protocol; none where nothing parses the connection.
     pub l7proto: Option<&'static str>,
-    /// The request's fields, in order.
-    pub fields: Vec<(&'static str, String)>,
+    /// The request's fields, in order, each with its values.
+    pub fields: Vec<(&'static str, Vec<String>)>,
     /// The rule that decided.
     pub rule: Option<String>,
     /// Why.
@@ -154,8 +154,9 @@ impl Judge for Recorder<'_> {
         let Scene { slice, direction, port, peer } = self.scene;
         let decision = slice.request(direction, port, peer, self.l7proto, request);
         let fields = request.fields.iter().map(|field| {
-            let values: Vec<_> = field.value.iter().map(String::from_utf8_lossy).collect();
-            (field.name, values.join(" "))
+            let values =
+                field.value.iter().map(|value| String::from_utf8_lossy(value).into_owned());
+            (field.name, values.collect())
         });
         let entry = LogEntry::of_decision(Some(self.l7proto), fields.collect(), &decision);
         self.log.push(entry);
@@ -180,7 +181,7 @@ impl Host for Recorder<'_> {
 impl LogEntry {
     fn of_decision(
         l7proto: Option<&'static str>,
-        fields: Vec<(&'static str, String)>,
+        fields: Vec<(&'static str, Vec<String>)>,
         decision: &Decision,
     ) -> Self {
         Self {

@@ -1,1 +1,40 @@
-//! placeholder
+//! The proxy that stands in a pod: takes redirected connections, judges them
+//! and their requests by the pod's slice of policy, and logs what it did.
+//!
+//! ```text
+//! agent ── NPDS, NPHDS ──> agent ──> snapshot (swapped whole, read per request)
+//!                                        │
+//! client ──> inbound: original destination, L4 decision, then
+//!              opaque: bytes as they are │ session: driver + parser ──> app
+//!                                        │
+//!                                   access log (stdout)
+//! ```
+//!
+//! [`App`] is the whole of it, for the binary and for tests.
+
+// Peers choose the bytes in here and the agent the policy.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+pub mod access_log;
+mod admin;
+mod agent;
+mod app;
+pub mod command;
+pub mod config;
+mod errors;
+mod inbound;
+pub mod ready;
+mod snapshot;
+
+pub use app::{Addresses, App, Bound};
+pub use config::{Config, ConfigError};
+pub use errors::StartError;

@@ -1,1 +1,20 @@
-fn main() {}
+//! `cargo xtask`: the tasks that people and CI share.
+
+mod args;
+mod cargo;
+mod setup;
+mod suites;
+mod tasks;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    tasks::run(&args.task).unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        let missing = error.downcast_ref::<setup::Missing>().is_some();
+        ExitCode::from(if missing { 2 } else { 1 })
+    })
+}

@@ -116,10 +116,16 @@ fn read_reply(stream: &mut TcpStream, whole: impl Fn(&[u8]) -> bool) -> Answer {
 
 /// Whether so many whole lines are in.
 pub(super) fn lines(count: usize) -> impl Fn(&[u8]) -> bool {
-    move |reply| reply.ends_with(b"\r\n") && reply.windows(2).filter(|pair| pair == b"\r\n").count() >= count
+    move |reply| {
+        reply.ends_with(b"\r\n") && reply.windows(2).filter(|pair| pair == b"\r\n").count() >= count
+    }
 }
 
 /// Whether the one reply of memcached's text protocol is in.
 pub(super) fn memcached_reply(reply: &[u8]) -> bool {
-    if reply.starts_with(b"VALUE ") { reply.ends_with(b"\r\nEND\r\n") } else { reply.ends_with(b"\r\n") }
+    if reply.starts_with(b"VALUE ") {
+        reply.ends_with(b"\r\nEND\r\n")
+    } else {
+        reply.ends_with(b"\r\n")
+    }
 }

@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// IPv6 takes IPv4 as well, where there is any.
 fn listen(port: u16) -> io::Result<TcpListener> {
-    let any = [SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), (Ipv4Addr::UNSPECIFIED, port).into()];
+    let any =
+        [SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), (Ipv4Addr::UNSPECIFIED, port).into()];
     TcpListener::bind(&any[..])
 }
 

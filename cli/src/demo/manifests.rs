@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 /// The policy for memcached: the text of a well-known example, spelling included.
-pub(super) const MEMCACHED_POLICY: &str = include_str!("manifests/secure-rebel-alliance-memcache.yaml");
+pub(super) const MEMCACHED_POLICY: &str =
+    include_str!("manifests/secure-rebel-alliance-memcache.yaml");
 /// The policy for the droid.
 pub(super) const DROID_POLICY: &str = include_str!("manifests/droid-orders.yaml");
 
@@ -32,7 +33,8 @@ pub(super) fn memcached_policy_edited() -> Result<String> {
     let (before, monitoring) = MEMCACHED_POLICY
         .split_once("function: fleet-monitoring")
         .ok_or_else(|| anyhow!("the memcached policy no longer names fleet-monitoring"))?;
-    let edited = monitoring.replacen("keyPrefix: \"alliance/fleet/\"", "keyPrefix: \"alliance/medbay/\"", 1);
+    let edited =
+        monitoring.replacen("keyPrefix: \"alliance/fleet/\"", "keyPrefix: \"alliance/medbay/\"", 1);
     Ok(format!("{before}function: fleet-monitoring{edited}"))
 }
 

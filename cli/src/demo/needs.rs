@@ -9,6 +9,16 @@ use remora_netns::preflight;
 const PROGRAM_DIRS: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
+/// The distribution's programs that run in the pods, and the package of each.
+const DISTRO: [(&str, &str); 3] = [
+    ("memcached", "memcached"),
+    ("iptables-restore", "iptables"),
+    ("ip6tables-restore", "iptables"),
+];
+
+/// Remora's own programs.
+const OWN: [&str; 4] = ["remora-agent", "remora-sidecar", "remora-init", "remora-shim"];
+
 /// Something is missing; says how to get it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -26,21 +36,32 @@ pub(super) struct Programs {
 /// Finds everything before anything is started.
 pub(super) fn check() -> Result<Programs> {
     preflight().map_err(|error| Missing(error.to_string()))?;
-    for (program, package) in [("memcached", "memcached"), ("iptables-restore", "iptables")] {
-        if !PROGRAM_DIRS.iter().any(|directory| Path::new(directory).join(program).is_file()) {
-            return Err(Missing(format!("`{program}` is not installed: `apt-get install {package}`")).into());
-        }
-    }
+    installed(&PROGRAM_DIRS)?;
     let remora = std::env::current_exe().context("find the running program")?;
     let bin = remora.parent().context("find the directory of the running program")?.to_owned();
-    for program in ["remora-agent", "remora-sidecar", "remora-init", "remora-shim"] {
-        if !bin.join(program).is_file() {
-            return Err(Missing(format!(
-                "`{program}` is not in {}: `cargo xtask demo` builds it",
-                bin.display()
-            ))
-            .into());
-        }
-    }
+    built(&bin)?;
     Ok(Programs { remora, bin })
+}
+
+/// The distribution's programs, in these directories.
+pub(super) fn installed(directories: &[&str]) -> Result<(), Missing> {
+    let lacks =
+        |program: &str| !directories.iter().any(|dir| Path::new(dir).join(program).is_file());
+    match DISTRO.iter().find(|(program, _)| lacks(program)) {
+        Some((program, package)) => {
+            Err(Missing(format!("`{program}` is not installed: `apt-get install {package}`")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Remora's own programs, beside this one.
+fn built(bin: &Path) -> Result<(), Missing> {
+    match OWN.iter().find(|program| !bin.join(program).is_file()) {
+        Some(program) => {
+            let bin = bin.display();
+            Err(Missing(format!("`{program}` is not in {bin}: `cargo xtask demo` builds it")))
+        }
+        None => Ok(()),
+    }
 }

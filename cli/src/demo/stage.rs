@@ -7,14 +7,22 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use remora_injector::{InjectConfig, inject};
 use remora_netns::{Image, Images, Node, Pod, Process, report_to};
 use serde_json::Value;
 
 use super::manifests;
 use super::needs::Programs;
+
+/// The ports in the servers' manifests.
+pub(super) const MEMCACHED_PORT: u16 = 11211;
+const DROID_PORT: u16 = 4242;
+
+/// How long an app may take to listen.
+const LISTEN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Everything that runs. Dropping it takes all of it down.
 #[derive(Debug)]
@@ -48,9 +56,12 @@ impl Stage {
         let config = InjectConfig { agent_sockets: sockets, ..InjectConfig::default() };
         let servers = manifests::servers()?;
         let injected = servers.iter().map(|server| inject(server, &config).map_err(Into::into));
-        let started = injected.collect::<Result<Vec<_>>>().and_then(|pods| stage.run_all(&node, &pods));
+        let started =
+            injected.collect::<Result<Vec<_>>>().and_then(|pods| stage.run_all(&node, &pods));
         // When a sidecar did not start, the agent may know why.
         started.with_context(|| format!("the agent's log:\n{}", stage.agent.logs()))?;
+        stage.await_listening("memcached", MEMCACHED_PORT)?;
+        stage.await_listening("droid", DROID_PORT)?;
         Ok(stage)
     }
 
@@ -70,6 +81,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until a pod's app listens. We look from inside the pod: the node is
+    /// no peer that the policies name, and a probe over the network is judged.
+    fn await_listening(&self, name: &str, port: u16) -> Result<()> {
+        let deadline = Instant::now() + LISTEN_LIMIT;
+        while let Err(error) = self.pod(name)?.connect(([127, 0, 0, 1], port).into()) {
+            ensure!(Instant::now() < deadline, "{name} does not listen on port {port}: {error}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     /// One of the demo's pods.
     pub(super) fn pod(&self, name: &str) -> Result<&Pod> {
         self.pods.get(name).ok_or_else(|| anyhow!("the demo has no pod {name}"))
@@ -77,12 +99,12 @@ impl Stage {
 
     /// Where other pods reach memcached.
     pub(super) fn memcached(&self) -> Result<SocketAddr> {
-        Ok((self.pod("memcached")?.ipv4(), 11211).into())
+        Ok((self.pod("memcached")?.ipv4(), MEMCACHED_PORT).into())
     }
 
-    /// Where other pods reach the droid.
+    /// Where other pods reach the droid; over IPv6, as memcached is over IPv4.
     pub(super) fn droid(&self) -> Result<SocketAddr> {
-        Ok((self.pod("droid")?.ipv4(), 4242).into())
+        Ok((self.pod("droid")?.ipv6(), DROID_PORT).into())
     }
 
     /// The file of the memcached policy, which the agent watches.
@@ -121,7 +143,12 @@ fn images(programs: &Programs) -> Images {
         .with_remora(&programs.bin)
 }
 
-fn start_agent(node: &Node, programs: &Programs, manifests: &Path, sockets: &Path) -> Result<Process> {
+fn start_agent(
+    node: &Node,
+    programs: &Programs,
+    manifests: &Path,
+    sockets: &Path,
+) -> Result<Process> {
     let program = programs.bin.join("remora-agent");
     let [program, manifests, sockets] =
         [&program, manifests, sockets].map(|path| path.to_str().unwrap_or_default());

@@ -35,7 +35,8 @@ pub(super) enum Style {
     Coloured,
 }
 
-const HEAD: [&str; 5] = ["client", "request", "the policy promises", "what happened", "bytes of the denial"];
+const HEAD: [&str; 5] =
+    ["client", "request", "the policy promises", "what happened", "bytes of the denial"];
 
 impl Report {
     pub(super) fn came_true(&self) -> bool {
@@ -50,33 +51,41 @@ impl Report {
 
     /// A table for each story, and a last line that says it all.
     pub(super) fn table(&self, style: Style) -> String {
-        let cells: Vec<[String; 5]> = self.rows.iter().map(Row::cells).collect();
-        let width = |column: usize| {
-            let texts = cells.iter().map(|row| row[column].chars().count());
-            texts.chain([HEAD[column].len()]).max().unwrap_or_default()
-        };
-        let widths: [usize; 5] = std::array::from_fn(width);
         let mut out = String::new();
-        let mut story = None;
-        for (row, cells) in self.rows.iter().zip(&cells) {
-            if story != Some(row.story) {
-                story = Some(row.story);
-                let _ = writeln!(out, "\n{}\n", paint(style, "1", row.story.title()));
-                let _ = writeln!(out, "    {}", line(&HEAD.map(str::to_owned), &widths));
-                let _ = writeln!(out, "    {}", line(&widths.map(|width| "─".repeat(width)), &widths));
-            }
-            let mark = if row.came_true { paint(style, "32", "✓") } else { paint(style, "31", "✗") };
-            let _ = writeln!(out, "  {mark} {}", line(cells, &widths));
+        for rows in self.rows.chunk_by(|one, next| one.story == next.story) {
+            story_table(&mut out, rows, style);
         }
         let (kept, all) = (self.rows.iter().filter(|row| row.came_true).count(), self.rows.len());
-        let verdict = format!("{kept} of {all} rows came true, in {:.1} s", self.time.as_secs_f64());
+        let verdict =
+            format!("{kept} of {all} rows came true, in {:.1} s", self.time.as_secs_f64());
         let colour = if self.came_true() { "32" } else { "31" };
-        let _ = writeln!(out, "\n{}", paint(style, colour, &verdict));
+        let _ = writeln!(out, "{}", paint(style, colour, &verdict));
         if !self.came_true() {
-            let _ = writeln!(out, "`remora demo --keep-logs` shows what the agent and the sidecars said.");
+            let _ = writeln!(
+                out,
+                "`remora demo --keep-logs` shows what the agent and the sidecars said."
+            );
         }
         out
     }
+}
+
+fn story_table(out: &mut String, rows: &[Row], style: Style) {
+    let Some(first) = rows.first() else { return };
+    let cells: Vec<[String; 5]> = rows.iter().map(Row::cells).collect();
+    let widths: [usize; 5] = std::array::from_fn(|column| {
+        let texts = cells.iter().map(|row| row[column].chars().count());
+        texts.chain([HEAD[column].len()]).max().unwrap_or_default()
+    });
+    let _ = writeln!(out, "{}\n", paint(style, "1", first.story.title()));
+    let _ = writeln!(out, "    {}", line(&HEAD.map(str::to_owned), &widths));
+    let _ = writeln!(out, "    {}", line(&widths.map(|width| "─".repeat(width)), &widths));
+    for (row, cells) in rows.iter().zip(&cells) {
+        let mark =
+            if row.came_true { paint(style, "32", "✓") } else { paint(style, "31", "✗") };
+        let _ = writeln!(out, "  {mark} {}", line(cells, &widths));
+    }
+    out.push('\n');
 }
 
 impl Row {

@@ -43,7 +43,7 @@ fn check_log(expected: &str, entry: Option<&LogEntry>) -> Result<(), String> {
 
 /// `VERDICT name=value …`
 fn shown(entry: &LogEntry) -> String {
-    let fields = entry.fields.iter().map(|(name, value)| format!(" {name}={value}"));
+    let fields = entry.fields.iter().map(|(name, values)| format!(" {name}={}", values.join(" ")));
     format!("{}{}", entry.verdict, fields.collect::<String>())
 }
 

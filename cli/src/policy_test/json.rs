@@ -60,8 +60,11 @@ fn op_object(direction: Direction, op: &Op) -> Value {
 }
 
 fn log_entry(entry: &LogEntry) -> Value {
-    let fields: Map<_, _> =
-        entry.fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let fields: Map<_, _> = entry
+        .fields
+        .iter()
+        .map(|(name, values)| ((*name).to_owned(), field_value(values)))
+        .collect();
     json!({
         "verdict": entry.verdict,
         "l7proto": entry.l7proto,
@@ -69,4 +72,12 @@ fn log_entry(entry: &LogEntry) -> Value {
         "rule": entry.rule,
         "reason": entry.reason,
     })
+}
+
+/// A field with several values is a list, as in the sidecar's access log.
+fn field_value(values: &[String]) -> Value {
+    match values {
+        [one] => json!(one),
+        several => json!(several),
+    }
 }

@@ -63,8 +63,8 @@ fn op_text(direction: Direction, op: &Op) -> String {
 
 fn log_text(entry: &LogEntry) -> String {
     let mut text = format!("{:<9}", entry.verdict);
-    for (name, value) in &entry.fields {
-        text += &format!(" {name}={}", value.escape_debug());
+    for (name, values) in &entry.fields {
+        text += &format!(" {name}={}", values.join(" ").escape_debug());
     }
     let rule = entry.rule.as_deref().unwrap_or("no rule");
     format!("{text}  ({rule}: {})", entry.reason)

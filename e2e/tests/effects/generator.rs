@@ -143,7 +143,8 @@ impl Generator {
                 }
             }
             3 => {
-                let (from, to) = (*self.random.choice(b" \r\n0").expect("some"), self.random.u8(..));
+                let (from, to) =
+                    (*self.random.choice(b" \r\n0").expect("some"), self.random.u8(..));
                 if let Some(byte) = bytes.iter_mut().find(|byte| **byte == from) {
                     *byte = to;
                 }

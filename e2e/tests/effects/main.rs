@@ -92,8 +92,9 @@ fn explore(count: usize, seed: u64, forwarder: &Forwarder, blind: bool) -> Resul
 #[test]
 fn nothing_that_policy_forbids_happens_on_the_server() {
     let (count, seed, start) = (connections(), seed(), Instant::now());
-    let tally = explore(count, seed, &Forwarder::Parser(remora_parsers::memcache::PROTOCOL.parser), true)
-        .unwrap_or_else(|violation| panic!("{violation}"));
+    let tally =
+        explore(count, seed, &Forwarder::Parser(remora_parsers::memcache::PROTOCOL.parser), true)
+            .unwrap_or_else(|violation| panic!("{violation}"));
     let [gets, writes, blind] = [tally.allowed_get, tally.allowed_write, tally.blind_violations]
         .map(|part| tally.percent(part));
     println!(
@@ -110,7 +111,7 @@ fn nothing_that_policy_forbids_happens_on_the_server() {
 #[test]
 fn a_parser_that_splits_on_tabs_is_caught() {
     let wrong = Forwarder::Parser(|| Box::new(mutant::SplitsOnTabs::default()));
-    let violation = explore(CONNECTIONS.0, seed(), &wrong, false)
-        .expect_err("the wrong parser went unnoticed");
+    let violation =
+        explore(CONNECTIONS.0, seed(), &wrong, false).expect_err("the wrong parser went unnoticed");
     println!("caught: {violation}");
 }

@@ -42,10 +42,8 @@ fn read(line: &[u8]) -> Option<(Vec<&[u8]>, u64)> {
     if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return None;
     }
-    let words: Vec<_> = line
-        .split(|byte| matches!(byte, b' ' | b'\t'))
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<_> =
+        line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty()).collect();
     if words.iter().any(|word| word.len() > 250) {
         return None;
     }

@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use fastrand::Rng;
 use remora_parsers::{Registry, Request};
-use remora_policy::{
-    Endpoint, Labels, PolicySet, Slice, TrafficDirection, encode, read_policy,
-};
+use remora_policy::{Endpoint, Labels, PolicySet, Slice, TrafficDirection, encode, read_policy};
 
 use super::oracle::{Effect, Effects};
 
@@ -26,7 +24,16 @@ struct Rule {
 }
 
 const COMMANDS: [&str; 11] = [
-    "get", "gets", "set", "add", "replace", "delete", "incr", "decr", "storage", "writeGroup",
+    "get",
+    "gets",
+    "set",
+    "add",
+    "replace",
+    "delete",
+    "incr",
+    "decr",
+    "storage",
+    "writeGroup",
     "version",
 ];
 
@@ -89,10 +96,8 @@ impl RandomPolicy {
                 // A value can also be stored with an expiry that has passed.
                 Effect::Gone => &["delete", "set", "add", "replace"],
             };
-            let allowed = self
-                .rules
-                .iter()
-                .any(|rule| rule.covers_one_of(commands) && rule.key_matches(key));
+            let allowed =
+                self.rules.iter().any(|rule| rule.covers_one_of(commands) && rule.key_matches(key));
             (!allowed).then(|| format!("{key}: {effect:?}, and no rule allows that"))
         })
     }
@@ -115,9 +120,9 @@ impl Rule {
             Some(("keyPrefix", prefix)) => key.starts_with(prefix),
             Some(("keyExact", exact)) => key == exact,
             // The two patterns above, by hand.
-            Some((_, "pub:[0-9]")) => {
-                key.strip_prefix("pub:").is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit())
-            }
+            Some((_, "pub:[0-9]")) => key
+                .strip_prefix("pub:")
+                .is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit()),
             Some(_) => key.ends_with(":0"),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use remora_netns::Signal;
 
 use super::Story;
@@ -19,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const GET: &[u8] = b"get alliance/fleet/awing\r\n";
 const SET: &[u8] = b"set alliance/fleet/awing 0 0 3\r\nred\r\n";
 const MISS: &[u8] = b"END\r\n";
+const PLANS: &[u8] = b"OK READ plans/hangar\r\n";
 
 /// What the droid's client saw meanwhile.
 struct Elsewhere {
@@ -28,40 +29,50 @@ struct Elsewhere {
 }
 
 pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
+    let mut droid = Connection::open(stage.pod("jedi")?, stage.droid()?);
+    ensure!(read_plans(&mut droid) == reply(PLANS), "the droid does not answer");
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let elsewhere = scope.spawn(|| keep_asking_the_droid(stage, &over));
+        let elsewhere = scope.spawn(|| keep_asking(&mut droid, &over));
         let rows = kill_and_wait(stage);
         over.store(true, Ordering::Relaxed);
-        let elsewhere = elsewhere.join().map_err(|_| anyhow!("the droid's client panicked"))??;
+        let elsewhere = elsewhere.join().map_err(|_| anyhow!("the droid's client panicked"))?;
         let mut rows = rows?;
         rows.insert(1, undisturbed(&elsewhere));
         Ok(rows)
     })
 }
 
-/// One connection to the droid, asked all the while.
-fn keep_asking_the_droid(stage: &Stage, over: &AtomicBool) -> Result<Elsewhere> {
-    let mut connection = Connection::open(stage.pod("jedi")?, stage.droid()?);
+/// Asks the droid over and over on one connection, until its first failure.
+fn keep_asking(droid: &mut Connection, over: &AtomicBool) -> Elsewhere {
     let mut seen = Elsewhere { asked: 0, failure: None, slowest: Duration::ZERO };
     while !over.load(Ordering::Relaxed) && seen.failure.is_none() {
         let begun = Instant::now();
-        let answer = connection.ask(b"READ plans/hangar\r\n", lines(1));
+        let answer = read_plans(droid);
         seen.slowest = seen.slowest.max(begun.elapsed());
         seen.asked += 1;
-        seen.failure = Some(answer).filter(|answer| *answer != Answer::Reply(b"OK READ plans/hangar\r\n".to_vec()));
+        seen.failure = Some(answer).filter(|answer| *answer != reply(PLANS));
         sleep(Duration::from_millis(2));
     }
-    Ok(seen)
+    seen
+}
+
+fn read_plans(droid: &mut Connection) -> Answer {
+    droid.ask(b"READ plans/hangar\r\n", lines(1))
 }
 
 fn undisturbed(seen: &Elsewhere) -> Row {
     let happened = match &seen.failure {
-        None => format!("{} answers, the slowest after {} ms", seen.asked, seen.slowest.as_millis()),
+        None => {
+            format!("{} answers, the slowest after {} ms", seen.asked, seen.slowest.as_millis())
+        }
         Some(answer) => format!("{answer} after {} answers", seen.asked - 1),
     };
     let came_true = seen.failure.is_none() && seen.asked > 1;
-    row("jedi", "READs on the droid's open connection meanwhile", "all answered", happened, came_true)
+    let mut row =
+        row("READs on the droid's open connection", "all answered meanwhile", happened, came_true);
+    row.client = "jedi".to_owned();
+    row
 }
 
 fn kill_and_wait(stage: &Stage) -> Result<Vec<Row>> {
@@ -69,47 +80,46 @@ fn kill_and_wait(stage: &Stage) -> Result<Vec<Row>> {
     let (client, to) = (stage.pod("monitoring")?, stage.memcached()?);
     let mut open = Connection::open(client, to);
     let before = open.ask(GET, memcached_reply);
-    let restarts = memcached.restarts("remora")?;
-    let app = memcached.pid("memcached")?;
+    let (restarts, app) = (memcached.restarts("remora")?, memcached.pid("memcached")?);
 
     memcached.kill("remora", Signal::KILL)?;
     let killed = Instant::now();
     let cut = open.ask(GET, memcached_reply);
-    let gone = before == reply(MISS) && matches!(cut, Answer::Reset | Answer::Closed);
-    let mut rows = vec![row("monitoring", "get on its open connection", "the connection ends", cut.to_string(), gone)];
+    let ends = before == reply(MISS) && matches!(cut, Answer::Reset | Answer::Closed);
+    let mut rows =
+        vec![row("get on its open connection", "the connection ends", cut.to_string(), ends)];
 
-    let (opened_by, answer) = ask_anew_until_served(stage, killed)?;
-    let bypassed = matches!(&opened_by, Some(reply) if *reply != Answer::Reply(MISS.to_vec()));
-    let back = answer == reply(MISS) && !bypassed;
-    let happened = match answer {
-        Answer::Reply(_) => format!("closed, then answered after {} ms", killed.elapsed().as_millis()),
-        other => other.to_string(),
-    };
+    let (closed, answer) = set_until_answered(stage, killed)?;
+    let away = killed.elapsed();
+    let denied = answer == reply(DENIED);
+    let said = if denied { "denied".to_owned() } else { answer.to_string() };
+    let happened = format!("closed {closed}×, {said} after {} ms", away.as_millis());
+    let mut set =
+        row("set on new connections", "closed while it is away, then denied", happened, denied);
+    set.denial = denied.then(|| DENIED.to_vec());
+    rows.push(set);
+
     memcached.wait_restarted("remora", restarts + 1, LIMIT)?;
-    rows.push(row("monitoring", "get on new connections", "closed until it is back, then answered", happened, back));
-
-    let denied = Connection::open(client, to).ask(SET, memcached_reply);
-    let mut still = row("monitoring", "set", "denied, as before", denied.to_string(), denied == reply(DENIED));
-    if still.came_true {
-        still.happened = "denied".to_owned();
-        still.denial = Some(DENIED.to_vec());
-    }
-    rows.push(still);
-    let happened = format!("restarted {} time(s); the app goes on", memcached.restarts("remora")? - restarts);
+    let answer = Connection::open(client, to).ask(GET, memcached_reply);
     let kept = memcached.pid("memcached")? == app && memcached.restarts("remora")? == restarts + 1;
-    rows.push(row("kubelet", "the sidecar's container", "restarted once, the app not at all", happened, kept));
+    let happened = format!("{answer}; memcached itself was not restarted");
+    let served = answer == reply(MISS) && kept;
+    rows.push(row("get, once the sidecar is ready again", "allowed, as before", happened, served));
     Ok(rows)
 }
 
-/// Opens connections until one is served. Also returns the first answer to a
-/// request that policy denies, had it got through in between.
-fn ask_anew_until_served(stage: &Stage, since: Instant) -> Result<(Option<Answer>, Answer)> {
+/// Sends a request that policy denies over new connections until one is
+/// answered; also returns how many were closed before. None may be let through,
+/// whether a sidecar is there or not.
+fn set_until_answered(stage: &Stage, since: Instant) -> Result<(u32, Answer)> {
     let (client, to) = (stage.pod("monitoring")?, stage.memcached()?);
+    let mut closed = 0;
     loop {
-        let answer = Connection::open(client, to).ask(GET, memcached_reply);
+        let answer = Connection::open(client, to).ask(SET, memcached_reply);
         if matches!(answer, Answer::Reply(_)) || since.elapsed() > LIMIT {
-            return Ok((None, answer));
+            return Ok((closed, answer));
         }
+        closed += 1;
         sleep(Duration::from_millis(10));
     }
 }
@@ -118,10 +128,10 @@ fn reply(bytes: &[u8]) -> Answer {
     Answer::Reply(bytes.to_vec())
 }
 
-fn row(client: &str, request: &str, promise: &str, happened: String, came_true: bool) -> Row {
+fn row(request: &str, promise: &str, happened: String, came_true: bool) -> Row {
     Row {
         story: Story::Crash,
-        client: client.to_owned(),
+        client: "monitoring".to_owned(),
         request: request.to_owned(),
         promise: promise.to_owned(),
         happened,

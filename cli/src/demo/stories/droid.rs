@@ -42,7 +42,13 @@ const SCENES: [Scene; 6] = [
         replies: &["ERROR"],
         cut: false,
     },
-    Scene { title: "HALT", promise: "allowed", orders: &["HALT"], replies: &["OK HALT"], cut: false },
+    Scene {
+        title: "HALT",
+        promise: "allowed",
+        orders: &["HALT"],
+        replies: &["OK HALT"],
+        cut: false,
+    },
     Scene {
         title: "READ plans/engine, a byte a packet",
         promise: "allowed",
@@ -66,8 +72,10 @@ pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
 }
 
 fn play_scene(stage: &Stage, connection: &mut Connection, scene: &Scene) -> Result<Row> {
-    let request: Vec<u8> = scene.orders.iter().flat_map(|order| format!("{order}\r\n").into_bytes()).collect();
-    let expected: Vec<u8> = scene.replies.iter().flat_map(|reply| format!("{reply}\r\n").into_bytes()).collect();
+    let request: Vec<u8> =
+        scene.orders.iter().flat_map(|order| format!("{order}\r\n").into_bytes()).collect();
+    let expected: Vec<u8> =
+        scene.replies.iter().flat_map(|reply| format!("{reply}\r\n").into_bytes()).collect();
     let before = obeyed(stage)?.len();
     let whole = lines(scene.replies.len());
     let answer = if scene.cut {
@@ -88,7 +96,11 @@ fn play_scene(stage: &Stage, connection: &mut Connection, scene: &Scene) -> Resu
         happened: match &answer {
             Answer::Reply(bytes) if bytes == DENIED => format!("denied; {}", reached(&arrived)),
             Answer::Reply(bytes) if scene.replies.len() > 1 => {
-                format!("{}; {}", printable(bytes).replace("\\r\\n", " │ ").trim_end_matches([' ', '│']), reached(&arrived))
+                format!(
+                    "{}; {}",
+                    printable(bytes).replace("\\r\\n", " │ ").trim_end_matches([' ', '│']),
+                    reached(&arrived)
+                )
             }
             Answer::Reply(bytes) => String::from_utf8_lossy(bytes).trim_end().to_owned(),
             other => other.to_string(),

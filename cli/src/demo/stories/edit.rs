@@ -27,7 +27,7 @@ const MISS: &[u8] = b"END\r\n";
 pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
     let mut connection = Connection::open(stage.pod("monitoring")?, stage.memcached()?);
     let before = connection.ask(REQUEST, memcached_reply);
-    let mut rows = vec![row("before the edit", "allowed", &before, &before == &reply(MISS), None)];
+    let mut rows = vec![row("before the edit", "allowed", &before, before == reply(MISS), None)];
 
     let policy = stage.memcached_policy();
     let aside = policy.with_extension("new");
@@ -35,12 +35,24 @@ pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
     fs::rename(&aside, &policy)?;
     let (answer, time) = ask_until(&mut connection, &reply(DENIED));
     let in_time = answer == reply(DENIED) && time <= LIMIT;
-    rows.push(row("after an edit that closes it", "denied within 1 s", &answer, in_time, Some(time)));
+    rows.push(row(
+        "after an edit that closes it",
+        "denied within 1 s",
+        &answer,
+        in_time,
+        Some(time),
+    ));
 
     fs::write(&policy, MEMCACHED_POLICY)?;
     let (answer, time) = ask_until(&mut connection, &reply(MISS));
     let in_time = answer == reply(MISS) && time <= LIMIT;
-    rows.push(row("after the edit is taken back", "allowed within 1 s", &answer, in_time, Some(time)));
+    rows.push(row(
+        "after the edit is taken back",
+        "allowed within 1 s",
+        &answer,
+        in_time,
+        Some(time),
+    ));
     Ok(rows)
 }
 

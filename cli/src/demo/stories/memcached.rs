@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::Story;
 use crate::demo::client::{Answer, Connection, memcached_reply};
-use crate::demo::stage::Stage;
+use crate::demo::stage::{MEMCACHED_PORT, Stage};
 use crate::demo::table::Row;
 
 /// What memcached answers to a request that policy denies.
@@ -80,7 +80,7 @@ pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
         for (request, promise) in REQUESTS.iter().zip(promises) {
             direct.prepare()?;
             let answer = connection.ask(request.bytes, memcached_reply);
-            rows.push(judge(client, request, promise, &answer, direct.fleet_key()?));
+            rows.push(judge(client, request, promise, &answer, direct.fleet_key()?.as_deref()));
             if promise == Reset {
                 connection = Connection::open(pod, stage.memcached()?);
             }
@@ -90,25 +90,31 @@ pub(super) fn play(stage: &Stage) -> Result<Vec<Row>> {
 }
 
 /// Compares the answer, and the effect, with the promise.
-fn judge(client: &str, request: &Request, promise: Promise, answer: &Answer, left: Option<String>) -> Row {
-    let untouched = left.as_deref() == Some("red");
+fn judge(
+    client: &str,
+    request: &Request,
+    promise: Promise,
+    answer: &Answer,
+    left: Option<&str>,
+) -> Row {
+    let untouched = left == Some("red");
     let (promised, came_true) = match promise {
         Allowed => {
             let answered = *answer == Answer::Reply(request.reply.to_vec());
-            ("allowed", answered && left.as_deref() == request.leaves)
+            ("allowed", answered && left == request.leaves)
         }
         Denied => ("denied", *answer == Answer::Reply(DENIED.to_vec()) && untouched),
         Reset => ("connection reset", *answer == Answer::Reset && untouched),
     };
     let said_no = matches!(answer, Answer::Reply(bytes) if bytes == DENIED);
-    let effect = match left.as_deref() {
-        Some("red") => "the key is as it was".to_owned(),
-        Some(value) => format!("the key holds `{value}`"),
-        None => "the key is gone".to_owned(),
+    let effect = match left {
+        Some("red") => "key unchanged".to_owned(),
+        Some(value) => format!("key now `{value}`"),
+        None => "key gone".to_owned(),
     };
     let said = match answer {
         Answer::Reply(_) if said_no => "denied".to_owned(),
-        Answer::Reply(bytes) => String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned(),
+        Answer::Reply(bytes) => in_words(bytes),
         other => other.to_string(),
     };
     Row {
@@ -122,13 +128,23 @@ fn judge(client: &str, request: &Request, promise: Promise, answer: &Answer, lef
     }
 }
 
+/// The value of a `get` that found one, and the first line of any other reply.
+fn in_words(reply: &[u8]) -> String {
+    let text = String::from_utf8_lossy(reply);
+    let mut lines = text.lines();
+    match (lines.next(), lines.next()) {
+        (Some(head), Some(value)) if head.starts_with("VALUE ") => format!("`{value}`"),
+        (head, _) => head.unwrap_or_default().to_owned(),
+    }
+}
+
 /// A connection from inside memcached's own pod: traffic over loopback is
 /// neither redirected nor judged, so it shows what really is stored.
 struct Direct(Connection);
 
 impl Direct {
     fn open(stage: &Stage) -> Result<Self> {
-        let loopback = ([127, 0, 0, 1], 11211).into();
+        let loopback = ([127, 0, 0, 1], MEMCACHED_PORT).into();
         Ok(Self(Connection::open(stage.pod("memcached")?, loopback)))
     }
 
@@ -145,7 +161,9 @@ impl Direct {
     /// What the fleet's key holds now.
     fn fleet_key(&mut self) -> Result<Option<String>> {
         let answer = self.0.ask(format!("get {FLEET_KEY}\r\n").as_bytes(), memcached_reply);
-        let Answer::Reply(reply) = &answer else { anyhow::bail!("looking at {FLEET_KEY}: {answer}") };
+        let Answer::Reply(reply) = &answer else {
+            anyhow::bail!("looking at {FLEET_KEY}: {answer}")
+        };
         let text = String::from_utf8_lossy(reply);
         Ok(text.lines().nth(1).filter(|_| text.starts_with("VALUE ")).map(str::to_owned))
     }

@@ -41,7 +41,7 @@ impl Story {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Memcached => "memcached: who may do what to which keys",
-            Self::Droid => "r2d2: which orders the droid takes, from a jedi",
+            Self::Droid => "r2d2: which orders a droid takes from a jedi, over IPv6",
             Self::Edit => "policy edit: the same open connection is judged anew",
             Self::Crash => "SIGKILL of memcached's sidecar",
         }

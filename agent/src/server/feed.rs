@@ -1,0 +1,183 @@
+//! What one pod is to know now, and what its sidecar made of it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use prost::Message;
+use prost::encoding::message;
+use prost_types::Any;
+use remora_api::{MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL};
+use tokio::sync::{Semaphore, watch};
+
+use crate::world::{PodKey, PodSlice};
+
+/// How many streams one pod may have at a time: two for each connection.
+const MAX_STREAMS: usize = 16;
+/// What a response holds beside its resources: version, nonce and type.
+const ENVELOPE_BYTES: usize = 1024;
+/// The number of `DiscoveryResponse.resources`.
+const RESOURCES_TAG: u32 = 2;
+
+/// Which of the two discovery services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// NPDS.
+    Policy,
+    /// NPHDS.
+    Hosts,
+}
+
+impl Kind {
+    pub(super) const fn url(self) -> &'static str {
+        match self {
+            Self::Policy => NETWORK_POLICY_URL,
+            Self::Hosts => NETWORK_POLICY_HOSTS_URL,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Hosts => "hosts",
+        }
+    }
+}
+
+/// Resources and their version: unix milliseconds of their last change, so that
+/// it also grows from one run of the agent to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Versioned {
+    pub(super) version: u64,
+    pub(super) resources: Arc<[Any]>,
+}
+
+/// One consistent slice. Both parts are missing as long as none could be made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    policy: Option<Versioned>,
+    hosts: Option<Versioned>,
+}
+
+impl State {
+    pub(super) fn part(&self, kind: Kind) -> Option<&Versioned> {
+        match kind {
+            Kind::Policy => self.policy.as_ref(),
+            Kind::Hosts => self.hosts.as_ref(),
+        }
+    }
+}
+
+/// The side that changes what a pod is to know.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pod: PodKey,
+    state: watch::Sender<State>,
+    /// Compared in place of encoded bytes, which differ with the order of maps.
+    published: Option<PodSlice>,
+    /// The last slice that was not published, so that this is told once.
+    too_large: Option<PodSlice>,
+}
+
+/// The side that tells the pod's sidecar.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) pod: PodKey,
+    pub(super) state: watch::Receiver<State>,
+    /// How far each open hosts stream is: the version that it has accepted or refused.
+    pub(super) settled_hosts: watch::Sender<BTreeMap<u64, u64>>,
+    pub(super) streams: Arc<Semaphore>,
+    refused: Mutex<BTreeMap<Kind, u64>>,
+}
+
+impl Publisher {
+    pub(super) fn new(pod: PodKey, slice: &PodSlice) -> (Self, Feed) {
+        let (state, receiver) = watch::channel(State::default());
+        let feed = Feed {
+            pod: pod.clone(),
+            state: receiver,
+            settled_hosts: watch::Sender::new(BTreeMap::new()),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            refused: Mutex::new(BTreeMap::new()),
+        };
+        let mut publisher = Self { pod, state, published: None, too_large: None };
+        publisher.publish(slice);
+        (publisher, feed)
+    }
+
+    /// Makes this the pod's slice, if it is another than before.
+    ///
+    /// A slice too large for a message is not taken, like a policy that is
+    /// refused: the last one stays, and without one the sidecar denies everything.
+    pub(super) fn publish(&mut self, slice: &PodSlice) {
+        if self.too_large.as_ref() == Some(slice) {
+            return;
+        }
+        self.too_large = None;
+        let before = self.published.as_ref();
+        let has_policy = before.is_some_and(|before| before.policy == slice.policy);
+        let has_hosts = before.is_some_and(|before| before.hosts == slice.hosts);
+        if has_policy && has_hosts {
+            return;
+        }
+        let policy = vec![any(Kind::Policy, &slice.policy)];
+        let hosts: Vec<_> = slice.hosts.iter().map(|hosts| any(Kind::Hosts, hosts)).collect();
+        for (kind, resources) in [(Kind::Policy, &policy), (Kind::Hosts, &hosts)] {
+            let bytes = message::encoded_len_repeated(RESOURCES_TAG, resources);
+            if bytes.saturating_add(ENVELOPE_BYTES) > MAX_MESSAGE_BYTES {
+                self.tell_too_large(kind, bytes);
+                self.too_large = Some(slice.clone());
+                return;
+            }
+        }
+        self.published = Some(slice.clone());
+        // Together, so that no stream ever sees the one without the other.
+        self.state.send_modify(|state| {
+            if !has_policy {
+                state.policy = Some(next(state.policy.as_ref(), policy.into()));
+            }
+            if !has_hosts {
+                state.hosts = Some(next(state.hosts.as_ref(), hosts.into()));
+            }
+        });
+    }
+
+    fn tell_too_large(&self, kind: Kind, bytes: usize) {
+        let consequence = match self.state.borrow().part(kind) {
+            Some(_) => "its last slice stays in force",
+            None => "its sidecar denies everything",
+        };
+        tracing::error!(
+            "{}: its {} would be {bytes} bytes, more than a message may have ({MAX_MESSAGE_BYTES}): {consequence}; let its policies select fewer pods",
+            self.pod,
+            kind.name(),
+        );
+    }
+}
+
+impl Feed {
+    /// Notes that the sidecar refused a version. Says whether that is news.
+    pub(super) fn refuse(&self, kind: Kind, version: u64) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(kind, version) != Some(version)
+    }
+
+    pub(super) fn is_refused(&self, kind: Kind, version: u64) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(&kind) == Some(&version)
+    }
+}
+
+fn any(kind: Kind, message: &impl Message) -> Any {
+    Any { type_url: kind.url().to_owned(), value: message.encode_to_vec() }
+}
+
+fn next(before: Option<&Versioned>, resources: Arc<[Any]>) -> Versioned {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(0);
+    let least = before.map_or(1, |before| before.version.saturating_add(1));
+    Versioned { version: now.max(least), resources }
+}

@@ -1,0 +1,196 @@
+//! One stream of NPDS or NPHDS: what is sent when.
+//!
+//! When a change touches both, the sidecar hears of the new addresses first:
+//! its policy waits until every hosts stream has answered, or for [`HOLD`].
+//! The other way round needs no care, since identity numbers are never reused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use remora_api::discovery::{DiscoveryRequest, DiscoveryResponse};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+
+use super::exchange::{Exchange, Heard};
+use super::feed::{Feed, Kind, State, Versioned};
+
+/// How long a policy waits for the answer to the addresses that it needs.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// Tells streams apart.
+static STREAMS: AtomicU64 = AtomicU64::new(0);
+
+/// One open stream.
+pub(super) struct Stream {
+    id: u64,
+    feed: Arc<Feed>,
+    exchange: Exchange,
+    state: watch::Receiver<State>,
+    settled: watch::Receiver<BTreeMap<u64, u64>>,
+    /// Until when the change at hand is held back.
+    held_until: Option<Instant>,
+}
+
+type Responses = mpsc::Sender<Result<DiscoveryResponse, Status>>;
+
+impl Stream {
+    pub(super) fn new(feed: Arc<Feed>, kind: Kind) -> Self {
+        Self {
+            id: STREAMS.fetch_add(1, Ordering::Relaxed),
+            exchange: Exchange::new(kind),
+            state: feed.state.clone(),
+            settled: feed.settled_hosts.subscribe(),
+            feed,
+            held_until: None,
+        }
+    }
+
+    /// Serves the stream to its end: the peer's, or that of the pod.
+    pub(super) async fn run(
+        mut self,
+        mut requests: Streaming<DiscoveryRequest>,
+        responses: Responses,
+    ) {
+        let mut gone = self.state.clone();
+        let is_gone = async move { while gone.changed().await.is_ok() {} };
+        let end = tokio::select! {
+            biased;
+            () = is_gone => Some(Status::unavailable("this pod is no longer served here")),
+            () = responses.closed() => None,
+            end = self.converse(&mut requests, &responses) => end,
+        };
+        if let Some(status) = end {
+            // A peer that left no room for it does not listen.
+            let _ = responses.try_send(Err(status));
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        requests: &mut Streaming<DiscoveryRequest>,
+        responses: &Responses,
+    ) -> Option<Status> {
+        loop {
+            tokio::select! {
+                request = requests.message() => match request {
+                    Ok(Some(request)) => {
+                        if let Some(end) = self.heed(&request) {
+                            return Some(end);
+                        }
+                    }
+                    Ok(None) | Err(_) => return None,
+                },
+                state = self.due(), if self.exchange.is_subscribed() => {
+                    let response = self.exchange.tell(&state?);
+                    responses.send(Ok(response)).await.ok()?;
+                }
+            }
+        }
+    }
+
+    /// The next thing to send, when it is time to. None when the pod is gone.
+    /// Nothing is lost when this is dropped before its end.
+    async fn due(&mut self) -> Option<Versioned> {
+        loop {
+            let state = self.state.borrow_and_update().clone();
+            let Some(part) = state.part(self.exchange.kind).filter(|part| self.is_new(part)) else {
+                self.held_until = None;
+                self.state.changed().await.ok()?;
+                continue;
+            };
+            if self.is_settled(&state) {
+                self.held_until = None;
+                return Some(part.clone());
+            }
+            let until = *self.held_until.get_or_insert_with(|| Instant::now() + HOLD);
+            tokio::select! {
+                changed = self.state.changed() => changed.ok()?,
+                changed = self.settled.changed() => changed.ok()?,
+                () = sleep_until(until) => {
+                    self.held_until = None;
+                    return Some(part.clone());
+                }
+            }
+        }
+    }
+
+    fn is_new(&self, part: &Versioned) -> bool {
+        self.exchange.sent() != Some(part.version)
+            && !self.feed.is_refused(self.exchange.kind, part.version)
+    }
+
+    /// Whether the addresses that belong to this state have been dealt with.
+    fn is_settled(&mut self, state: &State) -> bool {
+        if self.exchange.kind == Kind::Hosts || self.exchange.sent().is_none() {
+            return true;
+        }
+        let version = state.part(Kind::Hosts).map_or(0, |hosts| hosts.version);
+        self.settled.borrow_and_update().values().all(|settled| *settled >= version)
+    }
+
+    /// Takes a request; gives the stream's end if it has none to offer.
+    fn heed(&mut self, request: &DiscoveryRequest) -> Option<Status> {
+        let (pod, kind) = (&self.feed.pod, self.exchange.kind);
+        match self.exchange.hear(request) {
+            Heard::Subscribed => {
+                self.settle(0);
+                self.tell_held_back();
+            }
+            Heard::Accepted(version) => {
+                self.settle(version);
+                tracing::info!("{pod}: accepted {} version {version}", kind.name());
+            }
+            Heard::Refused(version, message) => {
+                self.settle(version);
+                if self.feed.refuse(kind, version) {
+                    let message = crate::notice::one_line(&message);
+                    tracing::error!(
+                        "{pod}: its sidecar REFUSED {} version {version}: {message}; it keeps what it had, and this version is not sent again",
+                        kind.name()
+                    );
+                }
+            }
+            Heard::Stale => {}
+            Heard::WrongType => {
+                let text = format!("type_url must be {}", kind.url());
+                return Some(Status::invalid_argument(text));
+            }
+        }
+        None
+    }
+
+    fn settle(&self, version: u64) {
+        if self.exchange.kind == Kind::Hosts {
+            self.feed.settled_hosts.send_modify(|settled| {
+                settled.insert(self.id, version);
+            });
+        }
+    }
+
+    fn tell_held_back(&self) {
+        let kind = self.exchange.kind;
+        let state = self.state.borrow();
+        if let Some(part) = state.part(kind).filter(|part| self.feed.is_refused(kind, part.version))
+        {
+            tracing::warn!(
+                "{}: {} version {} is not sent: its sidecar has refused it; edit the policies that select the pod",
+                self.feed.pod,
+                kind.name(),
+                part.version
+            );
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.exchange.kind == Kind::Hosts {
+            self.feed.settled_hosts.send_modify(|settled| {
+                settled.remove(&self.id);
+            });
+        }
+    }
+}

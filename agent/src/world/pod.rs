@@ -1,0 +1,183 @@
+//! Pods and namespaces, read from their manifests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use remora_manifest::{Field, FieldError, Node};
+
+/// Which pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+}
+
+/// `NAMESPACE/NAME`.
+impl fmt::Display for PodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a pod's manifest says of what matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pod {
+    /// Which pod.
+    pub(super) key: PodKey,
+    /// Its uid, or nothing.
+    pub(super) uid: String,
+    /// Its own labels.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Its service account.
+    pub(super) service_account: String,
+    /// Its own addresses: none yet, or none at all on its host's network.
+    pub(super) addresses: Vec<IpAddr>,
+    /// It has run to its end, and its addresses may be another's by now.
+    pub(super) is_completed: bool,
+    /// It uses its node's addresses.
+    pub(super) is_on_host_network: bool,
+    /// It carries a sidecar of ours.
+    pub(super) is_injected: bool,
+    /// `FILE:LINE` of its manifest.
+    pub(super) place: String,
+    /// The reading of the file that this came from.
+    pub(super) revision: u64,
+}
+
+/// What a namespace's manifest says of what matters here.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct Namespace {
+    /// Its labels.
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// The name of the container that the injector adds.
+const SIDECAR: &str = "remora";
+
+impl PodKey {
+    pub(super) fn read(document: &Node) -> Result<Self, FieldError> {
+        let metadata = Field::root(document).require("metadata")?;
+        let name = checked(&metadata.require("name")?, is_subdomain)?;
+        let namespace = match metadata.get_given("namespace")? {
+            Some(field) => checked(&field, is_label)?,
+            None => "default".to_owned(),
+        };
+        Ok(Self { namespace, name })
+    }
+}
+
+impl Pod {
+    pub(super) fn read(key: PodKey, document: &Node, revision: u64) -> Result<Self, FieldError> {
+        let root = Field::root(document);
+        let metadata = root.require("metadata")?;
+        let spec = root.require("spec")?;
+        let is_on_host_network =
+            spec.get_given("hostNetwork")?.map_or(Ok(false), |field| field.boolean())?;
+        let status = root.get_given("status")?;
+        let phase = status.as_ref().map_or(Ok(None), |status| status.get_given("phase"))?;
+        let phase = phase.as_ref().map_or(Ok(""), Field::string)?;
+        let addresses = match &status {
+            Some(status) if !is_on_host_network => addresses(status)?,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            uid: text(&metadata, "uid")?.unwrap_or_default(),
+            labels: labels(&metadata)?,
+            service_account: match text(&spec, "serviceAccountName")? {
+                Some(name) => name,
+                None => text(&spec, "serviceAccount")?.unwrap_or_else(|| "default".to_owned()),
+            },
+            addresses,
+            is_completed: matches!(phase, "Succeeded" | "Failed"),
+            is_on_host_network,
+            is_injected: is_injected(&spec)?,
+            place: document.location.file_and_line().to_string(),
+            key,
+            revision,
+        })
+    }
+}
+
+impl Namespace {
+    pub(super) fn read_name(document: &Node) -> Result<String, FieldError> {
+        checked(&Field::root(document).require("metadata")?.require("name")?, is_label)
+    }
+
+    pub(super) fn read(document: &Node) -> Result<Self, FieldError> {
+        Ok(Self { labels: labels(&Field::root(document).require("metadata")?)? })
+    }
+}
+
+fn text(field: &Field<'_>, name: &str) -> Result<Option<String>, FieldError> {
+    field.get_given(name)?.map(|own| own.string().map(str::to_owned)).transpose()
+}
+
+fn labels(metadata: &Field<'_>) -> Result<BTreeMap<String, String>, FieldError> {
+    let Some(labels) = metadata.get_given("labels")? else { return Ok(BTreeMap::new()) };
+    labels
+        .entries()?
+        .map(|(key, field)| Ok((key.name.clone(), field.string()?.to_owned())))
+        .collect()
+}
+
+/// `status.podIPs`, or `status.podIP` of old.
+fn addresses(status: &Field<'_>) -> Result<Vec<IpAddr>, FieldError> {
+    let mut addresses = Vec::new();
+    if let Some(list) = status.get_given("podIPs")? {
+        for item in list.items()? {
+            addresses.push(address(&item.require("ip")?)?);
+        }
+    } else if let Some(field) = status.get_given("podIP")?
+        && field.node.as_str() != Some("")
+    {
+        addresses.push(address(&field)?);
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn address(field: &Field<'_>) -> Result<IpAddr, FieldError> {
+    let remedy = "write the pod's address as the kubelet reports it";
+    let text = field.string()?;
+    let address: IpAddr =
+        text.parse().map_err(|_| field.error(format!("`{text}` is no IP address"), remedy))?;
+    // A pod that claimed one of these would pose as everybody on its node.
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+        return Err(field.error(format!("{address} can be no pod's address"), remedy));
+    }
+    Ok(address.to_canonical())
+}
+
+fn is_injected(spec: &Field<'_>) -> Result<bool, FieldError> {
+    let Some(containers) = spec.get_given("initContainers")? else { return Ok(false) };
+    let is_ours = |item: Field<'_>| item.node.get("name").and_then(Node::as_str) == Some(SIDECAR);
+    Ok(containers.items()?.any(is_ours))
+}
+
+fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
+    let name = field.string()?;
+    if is_valid(name) {
+        return Ok(name.to_owned());
+    }
+    let problem = format!("`{name}` is no name that Kubernetes allows here");
+    Err(field.error(problem, "write lower-case letters, digits, `-` and, in a pod's name, `.`"))
+}
+
+/// RFC 1123 section 2.1, as Kubernetes has it. The names become names of
+/// folders: nothing here may lead out of them or make two pods one.
+fn is_label(name: &str) -> bool {
+    let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let bytes = name.as_bytes();
+    name.len() <= 63
+        && bytes.iter().all(|c| is_word(*c) || *c == b'-')
+        && bytes.first().is_some_and(|c| is_word(*c))
+        && bytes.last().is_some_and(|c| is_word(*c))
+}
+
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}

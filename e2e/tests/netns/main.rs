@@ -1,0 +1,9 @@
+//! Enforcement on real traffic: pods as network namespaces, the built agent,
+//! init and sidecar, a real memcached. Runs as root and fails, not skips,
+//! without it.
+
+mod bad_input;
+mod enforcement;
+mod lifecycle;
+mod redirection;
+mod stage;

@@ -1,0 +1,198 @@
+//! A node with an agent, and pods from manifests.
+
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use remora_injector::{InjectConfig, inject};
+use remora_netns::{Image, Images, Node, Pod, Process, report_to};
+use serde_json::{Value, json};
+
+/// How long a condition may take to come true on a loaded machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const MEMCACHED: u16 = 11211;
+
+/// Only `role: client` may connect, and only get what starts with `pub:`.
+pub(crate) const POLICY: &str = r#"
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: cache}
+spec:
+  endpointSelector: {matchLabels: {app: cache}}
+  ingress:
+  - fromEndpoints:
+    - matchLabels: {role: client}
+    toPorts:
+    - ports: [{port: "11211", protocol: TCP}]
+      rules:
+        l7proto: memcache
+        l7:
+        - command: get
+          keyPrefix: "pub:"
+"#;
+
+pub(crate) struct Stage {
+    pub(crate) agent: Process,
+    manifests: PathBuf,
+    sockets: PathBuf,
+    node: Node,
+}
+
+impl Stage {
+    /// A node and its agent; no pod, no policy.
+    pub(crate) fn set() -> Self {
+        let bin = bin();
+        let images = Images::new()
+            .with("memcached", Image::distro(&["memcached"]))
+            .with("idle", Image::distro(&["sleep", "infinity"]))
+            .with_remora(&bin);
+        let node = Node::with_shim(images, &bin.join("remora-shim")).expect("a node");
+        let (manifests, sockets) =
+            (node.work_dir().join("manifests"), node.work_dir().join("sockets"));
+        fs::create_dir(&manifests).expect("a directory");
+        fs::create_dir(&sockets).expect("a directory");
+        let agent = start_agent(&node, &manifests, &sockets);
+        Self { agent, manifests, sockets, node }
+    }
+
+    /// Starts the agent anew; the old one is killed.
+    pub(crate) fn restart_agent(&mut self) {
+        self.kill_agent();
+        self.agent = start_agent(&self.node, &self.manifests, &self.sockets);
+    }
+
+    pub(crate) fn kill_agent(&self) {
+        self.agent.signal(remora_netns::Signal::KILL);
+        self.agent.wait(PATIENCE).expect("the agent ends");
+    }
+
+    /// Writes a policy as an operator's tool would: whole, by rename.
+    pub(crate) fn write_policy(&self, file: &str, text: &str) {
+        let (temporary, path) =
+            (self.manifests.join(format!(".{file}.tmp")), self.manifests.join(file));
+        fs::write(&temporary, text).expect("written");
+        fs::rename(temporary, path).expect("renamed");
+    }
+
+    pub(crate) fn delete_policy(&self, file: &str) {
+        fs::remove_file(self.manifests.join(file)).expect("deleted");
+    }
+
+    /// An injected memcached with `app: cache`, started with these arguments.
+    pub(crate) fn cache(&self, arguments: &[&str]) -> Pod {
+        let manifest = pod("cache", json!({"app": "cache"}), "memcached", arguments);
+        let config = InjectConfig { agent_sockets: self.sockets.clone(), ..Default::default() };
+        let injected = inject(&manifest, &config).expect("injectable");
+        let cache = self.run(&injected);
+        let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
+        eventually("memcached listens", || cache.connect(loopback).is_ok());
+        cache
+    }
+
+    /// A pod without a sidecar, from which tests connect.
+    pub(crate) fn client(&self, name: &str, labels: Value) -> Pod {
+        self.run(&pod(name, labels, "idle", &[]))
+    }
+
+    pub(crate) fn run(&self, manifest: &Value) -> Pod {
+        self.node.run_pod(manifest, report_to(&self.manifests)).unwrap_or_else(|error| {
+            panic!("{error}\nthe agent's log:\n{}", self.agent.logs());
+        })
+    }
+
+    pub(crate) fn manifests(&self) -> &Path {
+        &self.manifests
+    }
+}
+
+fn start_agent(node: &Node, manifests: &Path, sockets: &Path) -> Process {
+    let program = bin().join("remora-agent");
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let (program, manifests, sockets) = (path(&program), path(manifests), path(sockets));
+    let argv = [program.as_str(), "--dir", &manifests, "--sockets", &sockets];
+    node.start_process("agent", &argv, &[]).expect("the agent starts")
+}
+
+/// Where the built programs lie: tests run in `deps/` below it.
+pub(crate) fn bin() -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    test.ancestors().nth(2).expect("target/PROFILE").to_owned()
+}
+
+fn pod(name: &str, labels: Value, image: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{
+            "name": "app", "image": image, "args": arguments,
+            "securityContext": {"runAsUser": 65534, "runAsGroup": 65534},
+        }]},
+    })
+}
+
+/// What an exchange ended in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Text(String),
+    Reset,
+    Closed,
+    Refused,
+}
+
+/// Connects from `pod`, sends, and reads until `END`, an error line or the end.
+pub(crate) fn ask(pod: &Pod, to: SocketAddr, request: &str) -> Answer {
+    match pod.connect(to) {
+        Ok(mut stream) => exchange(&mut stream, request),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Answer::Reset,
+        Err(error) => panic!("connecting: {error}"),
+    }
+}
+
+pub(crate) fn exchange(stream: &mut TcpStream, request: &str) -> Answer {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    if stream.write_all(request.as_bytes()).is_err() {
+        return Answer::Reset;
+    }
+    let (mut text, mut chunk) = (String::new(), [0; 4096]);
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Answer::Closed,
+            Ok(n) => text += &String::from_utf8_lossy(&chunk[..n]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Answer::Reset,
+            Err(error) => panic!("waiting for an answer to {request:?}: {error}"),
+        }
+        if text.ends_with("END\r\n") || text.contains("ERROR") || text.ends_with("STORED\r\n") {
+            return Answer::Text(text);
+        }
+    }
+}
+
+pub(crate) fn denied() -> Answer {
+    Answer::Text("CLIENT_ERROR access denied\r\n".to_owned())
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// One of memcached's own counters, asked inside its pod over loopback, which
+/// is neither redirected nor judged.
+pub(crate) fn stat(cache: &Pod, name: &str) -> u64 {
+    let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), MEMCACHED);
+    let mut stream = cache.connect(address).expect("memcached listens on loopback");
+    let Answer::Text(stats) = exchange(&mut stream, "stats\r\n") else { panic!("no stats") };
+    let value = stats.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+}

@@ -1,0 +1,204 @@
+//! Probes of a running container.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::container::{Shared, State};
+use super::recipe::Recipe;
+use crate::manifest::{Check, Probe, Probes};
+use crate::net::{Addresses, NetNs};
+use crate::run::lock;
+
+/// From where, and to whom, the network probes go.
+#[derive(Debug)]
+pub(super) struct Prober {
+    pub(super) node: Arc<NetNs>,
+    pub(super) addresses: Addresses,
+}
+
+/// Probes every run of the container until there will be none.
+pub(super) fn watch(recipe: &Recipe, shared: &Shared, probes: &Probes, prober: &Prober) {
+    let mut seen = 0;
+    while let Some((run, pid)) = next_run(shared, seen) {
+        seen = run;
+        let probing = Probing { recipe, shared, prober, run, pid };
+        if probing.startup(probes) {
+            probing.steady(probes);
+        }
+    }
+}
+
+/// Waits for a run after the `seen`th.
+fn next_run(shared: &Shared, seen: u32) -> Option<(u32, i32)> {
+    let waiting = |state: &mut State| !state.over && (state.run.is_none() || state.runs == seen);
+    let state = shared
+        .changed
+        .wait_while(lock(&shared.state), waiting)
+        .unwrap_or_else(PoisonError::into_inner);
+    state.run.as_ref().map(|run| (state.runs, run.pid))
+}
+
+/// The probing of one run.
+struct Probing<'a> {
+    recipe: &'a Recipe,
+    shared: &'a Shared,
+    prober: &'a Prober,
+    run: u32,
+    pid: i32,
+}
+
+/// Counts a probe's results in a row, and knows when it is due.
+struct Row<'a> {
+    probe: &'a Probe,
+    due: Instant,
+    passed: u32,
+    failed: u32,
+}
+
+impl<'a> Row<'a> {
+    fn new(probe: &'a Probe) -> Self {
+        Self { probe, due: Instant::now() + probe.initial_delay, passed: 0, failed: 0 }
+    }
+
+    /// Probes once; the verdict if as many results in a row are in as it takes.
+    fn poll(&mut self, probing: &Probing<'_>) -> Option<bool> {
+        self.due = Instant::now() + self.probe.period;
+        if probing.check(self.probe) {
+            (self.passed, self.failed) = (self.passed.saturating_add(1), 0);
+        } else {
+            (self.passed, self.failed) = (0, self.failed.saturating_add(1));
+        }
+        match self {
+            Row { passed, probe, .. } if *passed >= probe.success_threshold => Some(true),
+            Row { failed, probe, .. } if *failed >= probe.failure_threshold => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Probing<'_> {
+    /// Probes until this run has started (true), or is over or killed.
+    fn startup(&self, probes: &Probes) -> bool {
+        let Some(probe) = &probes.startup else { return true };
+        let mut row = Row::new(probe);
+        while self.wait_until(row.due) {
+            match row.poll(self) {
+                Some(true) => {
+                    self.update(|state| {
+                        state.started = true;
+                        state.ready = probes.readiness.is_none();
+                    });
+                    return true;
+                }
+                Some(false) => {
+                    self.update(kill);
+                    return false;
+                }
+                None => {}
+            }
+        }
+        false
+    }
+
+    /// Readiness and liveness, for as long as this run lasts.
+    fn steady(&self, probes: &Probes) {
+        let mut readiness = probes.readiness.as_ref().map(Row::new);
+        let mut liveness = probes.liveness.as_ref().map(Row::new);
+        while let Some(due) = readiness.iter().chain(&liveness).map(|row| row.due).min() {
+            if !self.wait_until(due) {
+                return;
+            }
+            let now = Instant::now();
+            if let Some(ready) =
+                readiness.as_mut().filter(|row| row.due <= now).and_then(|row| row.poll(self))
+            {
+                self.update(|state| state.ready = ready);
+            }
+            if liveness.as_mut().filter(|row| row.due <= now).and_then(|row| row.poll(self))
+                == Some(false)
+            {
+                self.update(kill);
+                return;
+            }
+        }
+    }
+
+    fn gone(&self, state: &State) -> bool {
+        state.run.is_none() || state.runs != self.run
+    }
+
+    /// True when it is time, false when this run is over before.
+    fn wait_until(&self, due: Instant) -> bool {
+        !self.shared.pause(due.saturating_duration_since(Instant::now()), |state| self.gone(state))
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let mut state = lock(&self.shared.state);
+        if !self.gone(&state) {
+            change(&mut state);
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    fn check(&self, probe: &Probe) -> bool {
+        let timeout = probe.timeout;
+        match &probe.check {
+            Check::Exec(argv) => {
+                self.recipe.exec(self.pid, argv, timeout).is_ok_and(|output| output.code == 0)
+            }
+            Check::TcpSocket { host, port } => {
+                self.connect(host.as_deref(), *port, timeout).is_ok()
+            }
+            Check::HttpGet { host, port, path, headers } => self
+                .connect(host.as_deref(), *port, timeout)
+                .and_then(|stream| http_status(stream, path, headers, timeout))
+                .is_ok_and(|status| (200..400).contains(&status)),
+        }
+    }
+
+    /// Connects from the node, by default to the pod's first address.
+    fn connect(&self, host: Option<&str>, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+        let to = match host {
+            None => SocketAddr::new(self.prober.addresses.v4.into(), port),
+            Some(name) => (name, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?,
+        };
+        let connected = self.prober.node.enter(|| TcpStream::connect_timeout(&to, timeout));
+        connected.map_err(io::Error::other)?
+    }
+}
+
+/// For a startup or liveness probe that failed: the restart policy does the rest.
+fn kill(state: &mut State) {
+    if let Some(run) = &mut state.run {
+        run.signal(Signal::KILL);
+    }
+}
+
+/// The status code of one GET.
+fn http_status(
+    mut stream: TcpStream,
+    path: &str,
+    headers: &[(String, String)],
+    timeout: Duration,
+) -> io::Result<u16> {
+    stream.set_read_timeout(Some(timeout))?;
+    let mut request =
+        format!("GET {path} HTTP/1.1\r\nConnection: close\r\nUser-Agent: kube-probe\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request += &format!("Host: {}\r\n", stream.peer_addr()?);
+    }
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    stream.write_all((request + "\r\n").as_bytes())?;
+    let mut head = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut head)?;
+    let status =
+        head.rsplit(|&byte| byte == b' ').next().and_then(|code| std::str::from_utf8(code).ok());
+    status.and_then(|code| code.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

@@ -1,0 +1,17 @@
+//! A Pod manifest, read strictly: whatever the harness cannot honour is an
+//! error that names its field.
+
+mod container;
+mod env;
+mod fields;
+mod pod;
+mod probe;
+mod security;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use container::{ContainerSpec, Mount, RestartPolicy};
+pub(crate) use env::{Facts, expand};
+pub(crate) use pod::{HostPathKind, PodSpec, Volume};
+pub(crate) use probe::{Check, Probe, Probes};
+pub(crate) use security::Security;

@@ -1,0 +1,233 @@
+//! One connection to the agent, from dialling to its end.
+
+use std::{convert::Infallible, future::Future, io, path::Path, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use remora_api::{
+    MAX_MESSAGE_BYTES,
+    cilium::{
+        network_policy_discovery_service_client::NetworkPolicyDiscoveryServiceClient as Npds,
+        network_policy_hosts_discovery_service_client::NetworkPolicyHostsDiscoveryServiceClient as Nphds,
+    },
+    discovery::{DiscoveryRequest, DiscoveryResponse},
+};
+use tokio::{net::UnixStream, sync::mpsc, task::JoinSet, time::Instant};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Response, Status, Streaming,
+    transport::{Channel, Endpoint, Uri},
+};
+
+use super::{
+    backoff::Backoff,
+    chain,
+    exchange::{Answer, Exchange, Kind},
+    waits,
+};
+
+/// Requests that may wait for an agent that reads slowly. One that lets more
+/// pile up is not listening.
+const MAX_UNREAD_REQUESTS: usize = 16;
+
+/// Pauses between NACKs. An agent that sends a refused version again and again
+/// is answered ever more slowly; the first NACK goes out at once.
+const NACK_PAUSE_FIRST: Duration = Duration::from_secs(1);
+const NACK_PAUSE_LAST: Duration = Duration::from_secs(30);
+
+type Arrival = (Kind, Result<DiscoveryResponse, String>);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) struct Disconnected {
+    /// Whether anything it brought is in force.
+    pub(super) applied: bool,
+    pub(super) why: String,
+}
+
+/// Connects, opens both streams and answers what they bring, until one ends.
+pub(super) async fn run(agent: &Path, mut exchange: Exchange) -> Disconnected {
+    let Err(why) = converse(agent, &mut exchange).await;
+    Disconnected { applied: exchange.applied(), why }
+}
+
+async fn converse(agent: &Path, exchange: &mut Exchange) -> Result<Infallible, String> {
+    let channel = connect(agent).await?;
+    let (to, mut arrivals) = mpsc::channel(1);
+    let mut readers = JoinSet::new();
+    let mut talk = Talk {
+        policies: Outgoing::open(exchange, Kind::Policies, &channel, &to, &mut readers)?,
+        hosts: Outgoing::open(exchange, Kind::Hosts, &channel, &to, &mut readers)?,
+    };
+    drop(to);
+    waits(exchange.store(), agent, exchange.missing());
+    loop {
+        let due = talk.due();
+        tokio::select! {
+            arrival = arrivals.recv() => {
+                let (kind, response) = arrival.ok_or("the streams ended")?;
+                talk.answer(exchange.take(kind, &response?), kind, exchange, agent)?;
+            }
+            () = sleep_until(due), if due.is_some() => talk.send_due()?,
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due).await;
+    }
+}
+
+/// A channel over exactly one connection: were it made anew under our feet,
+/// one stream's numbering could meet the other's of an earlier agent.
+async fn connect(agent: &Path) -> Result<Channel, String> {
+    let stream = UnixStream::connect(agent).await.map_err(|error| error.to_string())?;
+    let mut once = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_: Uri| {
+        let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));
+        async move { stream }
+    });
+    let endpoint = Endpoint::from_static("http://agent");
+    endpoint.connect_with_connector(connector).await.map_err(|error| chain(&error))
+}
+
+/// What goes to the agent, by stream.
+struct Talk {
+    policies: Outgoing,
+    hosts: Outgoing,
+}
+
+/// One stream's requests.
+struct Outgoing {
+    requests: mpsc::Sender<DiscoveryRequest>,
+    /// A NACK that is held back, and until when.
+    nack: Option<(Instant, DiscoveryRequest)>,
+    no_nack_before: Instant,
+    pauses: Backoff,
+}
+
+impl Talk {
+    fn stream(&mut self, kind: Kind) -> &mut Outgoing {
+        match kind {
+            Kind::Policies => &mut self.policies,
+            Kind::Hosts => &mut self.hosts,
+        }
+    }
+
+    /// When the next held NACK may go.
+    fn due(&self) -> Option<Instant> {
+        let due = |stream: &Outgoing| stream.nack.as_ref().map(|(due, _)| *due);
+        due(&self.policies).into_iter().chain(due(&self.hosts)).min()
+    }
+
+    fn send_due(&mut self) -> Result<(), String> {
+        self.policies.send_due()?;
+        self.hosts.send_due()
+    }
+
+    fn answer(
+        &mut self,
+        answer: Answer,
+        kind: Kind,
+        exchange: &Exchange,
+        agent: &Path,
+    ) -> Result<(), String> {
+        // Whatever was to be said of the stream's previous response is stale.
+        self.stream(kind).nack = None;
+        match answer {
+            Answer::Wait => waits(exchange.store(), agent, exchange.missing()),
+            Answer::Acks(acks) => {
+                for (kind, request) in acks {
+                    tracing::info!(stream = ?kind, version = request.version_info, "in force");
+                    self.stream(kind).pauses.reset();
+                    self.stream(kind).send(request)?;
+                }
+            }
+            Answer::Nack(request) => {
+                let why = request.error_detail.as_ref().map_or("", |status| &status.message);
+                tracing::warn!(stream = ?kind, why, "refused; what was in force stays");
+                waits(exchange.store(), agent, &format!("what it sent is refused: {why}"));
+                let stream = self.stream(kind);
+                stream.nack = Some((stream.no_nack_before, request));
+                stream.send_due()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outgoing {
+    fn open(
+        exchange: &Exchange,
+        kind: Kind,
+        channel: &Channel,
+        to: &mpsc::Sender<Arrival>,
+        readers: &mut JoinSet<()>,
+    ) -> Result<Self, String> {
+        let (requests, outgoing) = mpsc::channel(MAX_UNREAD_REQUESTS);
+        let (channel, to) = (channel.clone(), to.clone());
+        readers.spawn(async move {
+            let outgoing = ReceiverStream::new(outgoing);
+            match kind {
+                Kind::Policies => {
+                    let mut client =
+                        Npds::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+                    read(kind, client.stream_network_policies(outgoing), &to).await;
+                }
+                Kind::Hosts => {
+                    let mut client =
+                        Nphds::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+                    read(kind, client.stream_network_policy_hosts(outgoing), &to).await;
+                }
+            }
+        });
+        let mut stream = Self {
+            requests,
+            nack: None,
+            no_nack_before: Instant::now(),
+            pauses: Backoff::new(NACK_PAUSE_FIRST, NACK_PAUSE_LAST),
+        };
+        stream.send(exchange.first(kind))?;
+        Ok(stream)
+    }
+
+    fn send(&mut self, request: DiscoveryRequest) -> Result<(), String> {
+        self.requests
+            .try_send(request)
+            .map_err(|error| format!("it takes no more requests: {error}"))
+    }
+
+    fn send_due(&mut self) -> Result<(), String> {
+        let now = Instant::now();
+        let Some((_, request)) = self.nack.take_if(|(due, _)| *due <= now) else { return Ok(()) };
+        self.no_nack_before = now + self.pauses.next();
+        self.send(request)
+    }
+}
+
+/// Hands on what a stream brings, and at last why it ended.
+async fn read(
+    kind: Kind,
+    opening: impl Future<Output = Result<Response<Streaming<DiscoveryResponse>>, Status>>,
+    to: &mpsc::Sender<Arrival>,
+) {
+    let mut stream = match opening.await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return fail(kind, chain(&status), to).await,
+    };
+    loop {
+        let response = match stream.message().await {
+            Ok(Some(response)) => response,
+            Ok(None) => return fail(kind, "it ended the stream".into(), to).await,
+            Err(status) => return fail(kind, chain(&status), to).await,
+        };
+        if to.send((kind, Ok(response))).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn fail(kind: Kind, why: String, to: &mpsc::Sender<Arrival>) {
+    // Nobody listens any more when the connection has been given up already.
+    let _ = to.send((kind, Err(why))).await;
+}

@@ -1,0 +1,107 @@
+//! The sidecar as a whole: bound first, then run until told to stop.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use remora_parsers::Registry;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::{
+    access_log::{self, AccessLog, Sink},
+    admin, agent,
+    config::Config,
+    errors::StartError,
+    inbound::{self, Shared},
+    snapshot::Store,
+};
+
+/// A sidecar that holds no resources yet.
+pub struct App {
+    config: Config,
+    registry: Registry,
+    sink: Sink,
+}
+
+/// A sidecar that listens, but serves nobody before it [`run`](Self::run)s.
+#[derive(Debug)]
+pub struct Bound {
+    inbound: TcpListener,
+    admin: TcpListener,
+    addresses: Addresses,
+    registry: Registry,
+    shared: Arc<Shared>,
+}
+
+/// Where a sidecar listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// For redirected connections.
+    pub inbound: SocketAddr,
+    /// For questions about itself.
+    pub admin: SocketAddr,
+}
+
+impl App {
+    /// A sidecar that parses the registry's protocols and logs to stdout.
+    #[must_use]
+    pub fn new(config: Config, registry: Registry) -> Self {
+        Self { config, registry, sink: access_log::stdout() }
+    }
+
+    /// Has the access log go elsewhere, line by line.
+    #[must_use]
+    pub fn access_log(self, sink: Sink) -> Self {
+        Self { sink, ..self }
+    }
+
+    /// Opens the ports, within a tokio runtime.
+    ///
+    /// # Errors
+    /// A [`StartError`] that names what could not be had.
+    pub async fn bind(self) -> Result<Bound, StartError> {
+        let Self { config, registry, sink } = self;
+        let (inbound, inbound_address) = listen("redirected connections", config.inbound)?;
+        let (admin, admin_address) = listen("admin", config.admin)?;
+        let log = AccessLog::start(config.pod.clone(), sink).map_err(StartError::AccessLog)?;
+        let shared = Shared { config: Arc::new(config), store: Arc::new(Store::new()), log };
+        Ok(Bound {
+            inbound,
+            admin,
+            addresses: Addresses { inbound: inbound_address, admin: admin_address },
+            registry,
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl Bound {
+    /// Where it listens: of use where a port of 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Follows the agent and serves connections until `shutdown`; returns once
+    /// the connections in flight have ended or had their time.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { inbound, admin, registry, shared, .. } = self;
+        let store = &shared.store;
+        // Both end when this set is dropped. Until then policy is kept up to
+        // date for the connections that are drained.
+        let mut services = JoinSet::new();
+        services.spawn(agent::follow(Arc::clone(&shared.config), registry, Arc::clone(store)));
+        services.spawn(admin::run(admin, Arc::clone(store)));
+        inbound::run(inbound, Arc::clone(&shared), shutdown).await;
+        shared.log.flush().await;
+    }
+}
+
+fn listen(
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = inbound::listen(address).and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|error| StartError::Listen { what, address, error })
+}

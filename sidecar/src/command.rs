@@ -1,0 +1,131 @@
+//! The command line: arguments, signals and exit codes.
+
+use std::{io, panic, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use remora_parsers::Registry;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{App, Config, ConfigError, StartError, config, ready};
+
+const CODES: &str = "\
+Exit codes:
+  0   stopped as asked; `ready`: ready
+  1   could not start; `ready`: not ready, and the reason is printed
+  2   wrong arguments
+  64  wrong environment: every problem is printed with its variable";
+
+const ENVIRONMENT: &str = "\
+Environment (the injector sets what has no default):
+  REMORA_AGENT          the agent's socket, unix:/run/remora/agent.sock
+  REMORA_POD_NAME, REMORA_POD_NAMESPACE, REMORA_POD_UID, REMORA_POD_IPS
+                        this pod: metadata.name, metadata.namespace,
+                        metadata.uid and status.podIPs
+  REMORA_LOG            diagnostics on stderr: off, error, warn, info (default),
+                        debug, trace; the access log on stdout stays whole
+  REMORA_INBOUND_PORT   where redirected connections arrive (default 16006)
+  REMORA_ADMIN_PORT     where readiness is told, on 127.0.0.1 (default 16000)
+
+Before the first policy every connection is denied. SIGTERM and SIGINT stop the
+proxy: connections in flight get 5 seconds to finish.";
+
+/// Judges the connections of one pod by its L7 policy.
+#[derive(Debug, Parser)]
+#[command(name = "remora-sidecar", version, after_help = CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy until SIGTERM; the access log goes to stdout, a line of JSON an event
+    #[command(after_help = ENVIRONMENT)]
+    Run,
+    /// Ask the running proxy whether it has its policy; if not, say what it waits for
+    #[command(after_help = "Made for a startup probe: exec `/remora-sidecar ready`.")]
+    Ready,
+}
+
+/// Why the command ends badly.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    System(#[from] io::Error),
+    #[error("{0}")]
+    NotReady(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 64,
+            Self::Start(_) | Self::System(_) | Self::NotReady(_) => 1,
+        }
+    }
+}
+
+/// Does what the arguments say and returns the process's exit code.
+#[must_use]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Run => proxy(),
+        Command::Ready => is_ready(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn is_ready() -> Result<(), Failure> {
+    ready::ask(config::admin_from_env()?).map_err(Failure::NotReady)
+}
+
+fn proxy() -> Result<(), Failure> {
+    let config = Config::from_env()?;
+    tracing_subscriber::fmt()
+        .with_max_level(config.log)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+    panic::set_hook(Box::new(report_panic));
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        let app = App::new(config, Registry::BUILT_IN).bind().await?;
+        tracing::info!(addresses = ?app.addresses(), "listening");
+        app.run(stop).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Completes at the first SIGTERM or SIGINT.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    })
+}
+
+/// A panic's place only: its message can quote what a peer sent, and belongs
+/// into the access log, which escapes and cuts it.
+fn report_panic(panic: &panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "panic");
+}

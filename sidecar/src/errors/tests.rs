@@ -1,0 +1,42 @@
+//! The table of consequences.
+
+use remora_parsers::Fault;
+
+use super::*;
+
+fn io_error() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}
+
+#[test]
+fn every_label_begins_with_whose_doing_it_is() {
+    let cases = [
+        (Error::NotRedirected, "client"),
+        (Error::Loop, "client"),
+        (Error::Foreign, "client"),
+        (Error::ClientGone(io_error()), "client"),
+        (Error::Unreachable(io_error()), "server"),
+        (Error::ServerGone(io_error()), "server"),
+        (Error::Unanswered, "server"),
+        (Error::Cut(io_error()), "peer"),
+        (Error::Protocol(Fault::client("x")), "client"),
+        (Error::Protocol(Fault::server("x")), "server"),
+        (Error::Protocol(Fault::parser("x")), "internal"),
+        (Error::Refiltered, "policy"),
+        (Error::NoDestination(io_error()), "config"),
+        (Error::Panic("x".into()), "internal"),
+        (Error::Stopped, "internal"),
+    ];
+    let mut labels = std::collections::BTreeSet::new();
+    for (error, blame) in cases {
+        let label = error.consequence().label;
+        assert_eq!(label.split('-').next(), Some(blame), "{error}");
+        assert!(labels.insert(label), "{label} stands for two errors");
+    }
+}
+
+#[test]
+fn a_panic_is_never_followed_by_more_bytes() {
+    assert_eq!(Error::Panic("x".into()).consequence().close, Close::Reset);
+    assert_eq!(Error::Panic("index 3".into()).to_string(), "Panic: index 3");
+}

@@ -1,0 +1,122 @@
+//! Inbound traffic: accepts what was redirected to the proxy.
+
+mod connection;
+mod judge;
+mod opaque;
+mod origin;
+mod sandbox;
+mod session;
+mod socket;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+pub(crate) use self::socket::listen;
+use crate::{access_log::AccessLog, config::Config, snapshot::Store};
+
+/// Pauses after a failed accept: out of file descriptors, most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long connections may take to notice that they were stopped.
+const STOP: Duration = Duration::from_millis(500);
+
+/// What every connection needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: AccessLog,
+}
+
+/// Tells a connection that its time is up.
+#[derive(Debug, Clone)]
+struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Waits until connections have to end.
+    async fn asked(&mut self) {
+        // Whoever could ask is gone: that is asking, too.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Serves connections until `shutdown`; then accepts no more, lets those in
+/// flight finish within the configured bound, and stops the rest.
+pub(crate) async fn run(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (stop, stopped) = watch::channel(false);
+    let stopped = Stop(stopped);
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => note_panic(&ended),
+            (client, source) = accept(&listener) => {
+                let source = origin::canonical(source);
+                connections.spawn(connection::serve(
+                    client, source, Arc::clone(&shared), stopped.clone(),
+                ));
+            }
+        }
+    }
+    drop(listener);
+    let drained = timeout(shared.config.drain, drain(&mut connections)).await;
+    if drained.is_err() {
+        tracing::info!(
+            connections = connections.len(),
+            "still open after the drain; stopping them"
+        );
+        stop.send_replace(true);
+        // Those that do not even notice are dropped with the set.
+        let _ = timeout(STOP, drain(&mut connections)).await;
+    }
+}
+
+/// The next connection. An error costs at most that one: the loop never ends.
+async fn accept(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections just now");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether the error is about a connection that ended before it was accepted.
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn drain(connections: &mut JoinSet<()>) {
+    while let Some(ended) = connections.join_next().await {
+        note_panic(&ended);
+    }
+}
+
+/// A panic outside a parser's sandbox: the runtime caught it, at the price of
+/// that connection.
+fn note_panic(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task panicked");
+    }
+}

@@ -1,0 +1,8 @@
+//! A whole sidecar in this process: a scripted agent on a unix socket, a fake
+//! app and clients on loopback. Only the redirection is missing.
+
+mod agent;
+mod l4;
+mod l7;
+mod lifecycle;
+mod support;

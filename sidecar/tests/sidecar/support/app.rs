@@ -1,0 +1,99 @@
+//! The app behind the sidecar.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// A server that answers `ok WORD` to every line. It greets whoever comes when
+/// it was told to.
+pub(crate) struct LineServer {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    ended: AtomicUsize,
+    received: Mutex<Vec<u8>>,
+}
+
+impl LineServer {
+    pub(crate) async fn start() -> Self {
+        Self::greeting(b"").await
+    }
+
+    /// One that speaks first.
+    pub(crate) async fn greeting(greeting: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let by = Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                by.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(serve(stream, greeting, Arc::clone(&by)));
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// Connections that ever came.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections whose client has said that it is done.
+    pub(crate) fn ended(&self) -> usize {
+        self.seen.ended.load(Ordering::Relaxed)
+    }
+
+    /// Every byte that ever came.
+    pub(crate) fn received(&self) -> String {
+        String::from_utf8(self.seen.received.lock().unwrap().clone()).unwrap()
+    }
+}
+
+async fn serve(mut stream: TcpStream, greeting: &[u8], seen: Arc<Seen>) {
+    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    // Without it each second reply waits for the acknowledgement of the first.
+    stream.set_nodelay(true).unwrap();
+    let _ = stream.write_all(greeting).await;
+    loop {
+        let Ok(n) = stream.read(&mut buffer).await else { return };
+        if n == 0 {
+            seen.ended.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        seen.received.lock().unwrap().extend_from_slice(&buffer[..n]);
+        for byte in &buffer[..n] {
+            line.push(*byte);
+            if *byte == b'\n' {
+                let reply = [b"ok ".as_slice(), &line].concat();
+                line.clear();
+                if stream.write_all(&reply).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// An address on which nobody listens, and nobody will.
+pub(crate) fn silent_port() -> (SocketAddr, std::net::TcpListener) {
+    // Bound in another family's place: the port stays taken, and closed on IPv4.
+    let holder = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    (SocketAddr::new("127.0.0.1".parse().unwrap(), port), holder)
+}

@@ -1,0 +1,35 @@
+//! What the tests are built from.
+
+mod agent;
+mod app;
+mod line;
+mod pod;
+mod policy;
+
+use std::time::Duration;
+
+pub(crate) use agent::{Agent, Kind};
+pub(crate) use app::{LineServer, silent_port};
+pub(crate) use pod::{Client, Pod};
+pub(crate) use policy::{CLIENT, hosts, l4, l7, policy};
+
+/// No condition of these tests takes so long, on any machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for `work`, which must not take for ever.
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Asks again and again until `condition` holds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    within(what, async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,183 @@
+//! A pod: a sidecar with its agent, and clients that reach it.
+
+use std::{io, net::SocketAddr, sync::Mutex, time::Duration};
+
+use remora_sidecar::{
+    Addresses, App, Config,
+    config::{OriginalDestination, Pod as Metadata},
+    ready,
+};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tracing::level_filters::LevelFilter;
+
+use super::{Agent, CLIENT, Kind, agent::socket, hosts, line::REGISTRY, policy, until, within};
+
+/// More lines than a test leaves unread.
+const LINES: usize = 16_384;
+
+/// A sidecar whose connections all go to one app.
+pub(crate) struct Pod {
+    pub(crate) agent: Agent,
+    pub(crate) addresses: Addresses,
+    lines: mpsc::Receiver<String>,
+    stop: Option<oneshot::Sender<()>>,
+    ran: JoinHandle<()>,
+    dir: TempDir,
+}
+
+impl Pod {
+    /// A sidecar before `app`; its agent says nothing yet.
+    pub(crate) async fn start(app: SocketAddr) -> Self {
+        Self::with(OriginalDestination::Fixed(app), Duration::from_secs(5)).await
+    }
+
+    pub(crate) async fn with(original_destination: OriginalDestination, drain: Duration) -> Self {
+        let dir = TempDir::new().unwrap();
+        let agent = Agent::start(&socket(dir.path()));
+        let config = Config {
+            agent: socket(dir.path()),
+            pod: Metadata {
+                namespace: "default".into(),
+                name: "droid".into(),
+                uid: "7a".into(),
+                ips: vec!["127.0.0.1".parse().unwrap()],
+            },
+            inbound: "127.0.0.1:0".parse().unwrap(),
+            admin: "127.0.0.1:0".parse().unwrap(),
+            drain,
+            log: LevelFilter::OFF,
+            original_destination,
+        };
+        let (to, lines) = mpsc::channel(LINES);
+        let sink = move |line: &str| to.blocking_send(line.to_owned()).map_err(io::Error::other);
+        let app = App::new(config, REGISTRY).access_log(Box::new(sink)).bind().await.unwrap();
+        let addresses = app.addresses();
+        let (stop, stopped) = oneshot::channel();
+        let ran = tokio::spawn(app.run(async { drop(stopped.await) }));
+        Self { agent, addresses, lines, stop: Some(stop), ran, dir }
+    }
+
+    /// A sidecar in which these port policies are in force as version 1, with
+    /// clients on 127.0.0.1 being [`CLIENT`].
+    pub(crate) async fn ready(
+        app: SocketAddr,
+        ports: Vec<remora_api::cilium::PortNetworkPolicy>,
+    ) -> Self {
+        let mut pod = Self::start(app).await;
+        pod.agent.policy("1", &policy(ports));
+        pod.agent.hosts("1", &hosts(CLIENT));
+        pod.agent.acked(Kind::Policies, "1").await;
+        pod
+    }
+
+    /// Why it is not ready, if it is not.
+    pub(crate) async fn not_ready(&self) -> Option<String> {
+        let admin = self.addresses.admin;
+        tokio::task::spawn_blocking(move || ready::ask(admin)).await.unwrap().err()
+    }
+
+    /// Waits until it says why it is not ready, in these words among others.
+    pub(crate) async fn says(&self, words: &str) {
+        let last = Mutex::new(None);
+        until(&format!("a reason with `{words}`"), || async {
+            let reason = self.not_ready().await;
+            let found = reason.as_ref().is_some_and(|reason| reason.contains(words));
+            *last.lock().unwrap() = reason;
+            found
+        })
+        .await;
+    }
+
+    /// Replaces the agent by one that has said nothing, in its place.
+    pub(crate) async fn restart_agent(&mut self) {
+        let path = socket(self.dir.path());
+        let old = std::mem::replace(&mut self.agent, Agent::start(&path));
+        old.stop().await;
+    }
+
+    /// Leaves nobody behind the socket.
+    pub(crate) async fn stop_agent(self) -> Self {
+        let elsewhere = self.dir.path().join("elsewhere.sock");
+        let Self { agent, addresses, lines, stop, ran, dir } = self;
+        agent.stop().await;
+        Self { agent: Agent::start(&elsewhere), addresses, lines, stop, ran, dir }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect("127.0.0.1", self.addresses.inbound).await
+    }
+
+    /// The next line of the access log.
+    pub(crate) async fn line(&mut self) -> Json {
+        let line = within("a line in the access log", self.lines.recv()).await.unwrap();
+        assert!(!line.contains('\n'));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    /// Waits until it has stopped, and returns the log's remaining lines.
+    pub(crate) async fn stopped(mut self) -> Vec<Json> {
+        within("the sidecar to stop", &mut self.ran).await.unwrap();
+        let rest = std::iter::from_fn(|| self.lines.try_recv().ok());
+        rest.map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+
+    /// Waits until every line so far is written, and returns them.
+    pub(crate) async fn stop_and_read_log(mut self) -> Vec<Json> {
+        self.stop();
+        self.stopped().await
+    }
+}
+
+/// A client's connection.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) async fn connect(from: &str, to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+        Self(within("a connection", socket.connect(to)).await.unwrap())
+    }
+
+    /// Sends as much as the other side still takes.
+    pub(crate) async fn send(&mut self, text: &str) {
+        // A peer that has reset by now is what some tests are about.
+        let _ = within("the client's bytes to leave", self.0.write_all(text.as_bytes())).await;
+    }
+
+    pub(crate) async fn end(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Reads exactly that text.
+    pub(crate) async fn expect(&mut self, text: &str) {
+        let mut bytes = vec![0; text.len()];
+        within(text, self.0.read_exact(&mut bytes)).await.unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), text);
+    }
+
+    /// Reads up to the end, or up to a reset.
+    pub(crate) async fn rest(&mut self) -> (String, io::Result<()>) {
+        let mut bytes = Vec::new();
+        let end = within("the end", self.0.read_to_end(&mut bytes)).await;
+        (String::from_utf8(bytes).unwrap(), end.map(drop))
+    }
+
+    /// Reads a reset, and not a byte before it.
+    pub(crate) async fn expect_reset(&mut self) {
+        let (bytes, end) = self.rest().await;
+        assert_eq!(bytes, "");
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
