@@ -7,7 +7,8 @@
 //! containers one after the other, native sidecars behind their startup probe,
 //! then the containers. Image, command, environment, user, capabilities and
 //! volumes come from the manifest alone. A field that cannot be honoured here
-//! is an error that names it.
+//! is an error that names it. There are no service accounts here, and no seccomp
+//! profiles: no token is mounted, and a manifest that names a profile is refused.
 //!
 //! Nothing outlives the owner. Namespaces are anonymous and held by file
 //! descriptors; every container is the child of a `remora-shim` process that

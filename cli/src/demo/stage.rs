@@ -31,6 +31,7 @@ pub(super) struct Stage {
     agent: Process,
     /// The agent's directory of manifests.
     manifests: PathBuf,
+    /// Last, because its work directory holds all of the above's files.
     _node: Node,
 }
 

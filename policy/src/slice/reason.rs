@@ -144,7 +144,7 @@ impl fmt::Display for Reason {
             Self::RequestDenied => f.write_str("an l7 rule denies the request"),
             Self::NoPolicy => f.write_str("no policy has come for this endpoint yet"),
             Self::PortClosed { port, direction } => {
-                write!(f, "no {direction} rule is about port {port}")
+                write!(f, "no {direction} rule opens port {port} to anybody")
             }
             Self::PeerUnmatched { port, peer: Some(peer) } => {
                 write!(f, "no rule of port {port} allows identity {peer}")

@@ -84,7 +84,7 @@ fn an_empty_list_of_ports_denies_and_an_empty_list_of_rules_allows() {
     let Admission::Deny(decision) = nothing.connection(TrafficDirection::Ingress, 80, None) else {
         panic!("open");
     };
-    assert_eq!(decision.reason.to_string(), "no ingress rule is about port 80");
+    assert_eq!(decision.reason.to_string(), "no ingress rule opens port 80 to anybody");
     let anything = slice(vec![port(80, 0, vec![])]);
     assert!(admits(&anything, 80, 1));
     assert!(!admits(&anything, 81, 1));
