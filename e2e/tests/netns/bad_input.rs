@@ -14,7 +14,7 @@ use crate::stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, denied, even
 fn unreadable_files_are_named_and_the_others_served() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
 
@@ -36,7 +36,7 @@ fn unreadable_files_are_named_and_the_others_served() {
 fn an_address_that_two_pods_claim_is_nobodys() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), Answer::Text("END\r\n".into()));
@@ -58,7 +58,7 @@ fn an_address_that_two_pods_claim_is_nobodys() {
 fn a_policy_in_the_middle_of_being_written_is_not_read() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     // Truncated and half written, it would allow every request: its L7 rules

@@ -14,7 +14,7 @@ fn miss() -> Answer {
 fn requests_are_judged_over_both_families() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     for address in [SocketAddr::from((cache.ipv4(), MEMCACHED)), (cache.ipv6(), MEMCACHED).into()] {
         let mut stream = client.connect(address).expect("connected");
@@ -40,8 +40,8 @@ fn a_denied_connection_never_reaches_the_app() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
     let (client, outsider) = (
-        stage.client("client", json!({"role": "client"})),
-        stage.client("outsider", json!({"role": "other"})),
+        stage.client("client", &json!({"role": "client"})),
+        stage.client("outsider", &json!({"role": "other"})),
     );
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
@@ -61,7 +61,7 @@ fn a_denied_connection_never_reaches_the_app() {
 fn an_edited_policy_judges_an_open_connection_anew() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let mut stream = client.connect((cache.ipv4(), MEMCACHED).into()).expect("connected");
     assert_eq!(exchange(&mut stream, "get pub:a\r\n"), miss());
@@ -76,7 +76,7 @@ fn an_edited_policy_judges_an_open_connection_anew() {
 #[test]
 fn without_a_policy_a_pod_is_open_and_with_its_deletion_again() {
     let stage = Stage::set();
-    let client = stage.client("client", json!({}));
+    let client = stage.client("client", &json!({}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "set any 0 0 1\r\nx\r\n"), Answer::Text("STORED\r\n".into()));
@@ -92,7 +92,7 @@ fn without_a_policy_a_pod_is_open_and_with_its_deletion_again() {
 #[test]
 fn a_refused_policy_leaves_its_pods_closed() {
     let stage = Stage::set();
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), miss());

@@ -14,7 +14,7 @@ const IDLE_KIB: u64 = 8 * 1024;
 fn an_idle_sidecar_is_small() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let fresh = cache.rss_kib("remora").expect("it runs");
     for _ in 0..50 {
@@ -31,7 +31,7 @@ fn an_idle_sidecar_is_small() {
 fn a_killed_sidecar_comes_back_closed_until_it_has_its_policy() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     cache.kill("remora", Signal::KILL).expect("killed");
@@ -50,7 +50,7 @@ fn a_killed_sidecar_comes_back_closed_until_it_has_its_policy() {
 fn without_its_agent_a_sidecar_goes_on_as_before() {
     let mut stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let client = stage.client("client", json!({"role": "client"}));
+    let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     let mut open = client.connect(address).expect("connected");

@@ -10,7 +10,7 @@ use crate::stage::{Answer, MEMCACHED, POLICY, Stage, ask, stat};
 #[test]
 fn an_app_on_loopback_is_not_reachable_from_outside() {
     let stage = Stage::set();
-    let client = stage.client("client", json!({}));
+    let client = stage.client("client", &json!({}));
     let cache = stage.cache(&["-l", "127.0.0.1"]);
     assert!(stat(&cache, "total_connections") > 0, "it does listen on loopback");
     let before = stat(&cache, "total_connections");
@@ -24,7 +24,7 @@ fn an_app_on_loopback_is_not_reachable_from_outside() {
 #[test]
 fn the_proxys_own_port_is_no_way_in() {
     let stage = Stage::set();
-    let client = stage.client("client", json!({}));
+    let client = stage.client("client", &json!({}));
     let cache = stage.cache(&[]);
     let own_ports = [16006, 16000, 16001, 16020, 16021];
     for port in own_ports {

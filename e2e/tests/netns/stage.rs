@@ -85,7 +85,7 @@ impl Stage {
 
     /// An injected memcached with `app: cache`, started with these arguments.
     pub(crate) fn cache(&self, arguments: &[&str]) -> Pod {
-        let manifest = pod("cache", json!({"app": "cache"}), "memcached", arguments);
+        let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
         let config = InjectConfig { agent_sockets: self.sockets.clone(), ..Default::default() };
         let injected = inject(&manifest, &config).expect("injectable");
         let cache = self.run(&injected);
@@ -95,7 +95,7 @@ impl Stage {
     }
 
     /// A pod without a sidecar, from which tests connect.
-    pub(crate) fn client(&self, name: &str, labels: Value) -> Pod {
+    pub(crate) fn client(&self, name: &str, labels: &Value) -> Pod {
         self.run(&pod(name, labels, "idle", &[]))
     }
 
@@ -124,7 +124,7 @@ pub(crate) fn bin() -> PathBuf {
     test.ancestors().nth(2).expect("target/PROFILE").to_owned()
 }
 
-fn pod(name: &str, labels: Value, image: &str, arguments: &[&str]) -> Value {
+fn pod(name: &str, labels: &Value, image: &str, arguments: &[&str]) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
