@@ -110,7 +110,7 @@ fn nothing_that_policy_forbids_happens_on_the_server() {
 /// The test would notice: a parser that also splits words at tabs is caught.
 #[test]
 fn a_parser_that_splits_on_tabs_is_caught() {
-    let wrong = Forwarder::Parser(|| Box::new(mutant::SplitsOnTabs::default()));
+    let wrong = Forwarder::Parser(|| Box::new(mutant::SplitsOnTabs));
     let violation =
         explore(CONNECTIONS.0, seed(), &wrong, false).expect_err("the wrong parser went unnoticed");
     println!("caught: {violation}");

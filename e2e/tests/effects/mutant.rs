@@ -6,7 +6,6 @@ use std::str::FromStr;
 use remora_parsers::{Direction, Fault, Field, Judge, Op, Parser, Request, Value, Verdict, Words};
 
 /// Follows requests by lines and lengths, and passes replies unseen.
-#[derive(Default)]
 pub(crate) struct SplitsOnTabs;
 
 impl Parser for SplitsOnTabs {
