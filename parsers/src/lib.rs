@@ -24,6 +24,7 @@ mod contract;
 mod line;
 pub mod memcache;
 pub mod r2d2;
+mod reply_queue;
 pub mod transcript;
 
 pub use contract::{

@@ -3,7 +3,7 @@
 mod support;
 
 use remora_parsers::{
-    Blame, Direction, Verdict,
+    Blame, Direction, RuleError, Verdict,
     memcache::{MAX_GET_LINE_BYTES, MAX_LINE_BYTES, MAX_OUTSTANDING, PROTOCOL},
 };
 use support::{Conversation, Watcher};
@@ -286,4 +286,39 @@ fn nothing_follows_quit() {
     let mut it = conversation();
     it.client("quit\r\nget a\r\n");
     assert_eq!((it.reason(), &it.to_server[..]), ("a request after quit", &b"quit\r\n"[..]));
+}
+
+#[test]
+fn rules_say_what_can_match() {
+    let read = |pairs: &[(&'static str, &'static str)]| PROTOCOL.read_rule(pairs.iter().copied());
+    for rule in [
+        &[][..],
+        &[("command", "")],
+        &[("command", "version")],
+        &[("command", "writeGroup"), ("keyPrefix", "alliance/fleet/")],
+        &[("command", "storage"), ("keyRegex", ".*")],
+        &[("keyExact", "a"), ("command", "get")],
+    ] {
+        assert!(read(rule).is_ok(), "{rule:?}");
+    }
+    assert!(matches!(
+        read(&[("command", "writegroup")]),
+        Err(RuleError::UnknownWord { nearest: "writeGroup", .. })
+    ));
+    assert!(matches!(
+        read(&[("keyprefix", "a")]),
+        Err(RuleError::UnknownKey { nearest: "keyPrefix", .. })
+    ));
+    assert!(matches!(
+        read(&[("command", "get"), ("keyExact", "")]),
+        Err(RuleError::Empty { key: "keyExact" })
+    ));
+    for impossible in [
+        &[("keyPrefix", "a")][..],
+        &[("command", ""), ("keyPrefix", "a")],
+        &[("command", "version"), ("keyExact", "a")],
+        &[("command", "get"), ("keyExact", "a"), ("keyPrefix", "a")],
+    ] {
+        assert!(matches!(read(impossible), Err(RuleError::Combination(_))), "{impossible:?}");
+    }
 }

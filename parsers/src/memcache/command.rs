@@ -1,7 +1,11 @@
 //! The grammar of a request line (protocol.txt, sections "Storage commands" to
 //! "Increment/Decrement").
 
-use super::{MAX_KEY_BYTES, MAX_VALUE_BYTES, reply::Expected};
+use super::{
+    MAX_VALUE_BYTES,
+    reply::Expected,
+    word::{canonical, check_key, first_word, split_word},
+};
 use crate::contract::Words;
 
 /// A request line, understood.
@@ -30,7 +34,7 @@ pub(super) enum Reply {
 impl<'a> Command<'a> {
     /// Reads a line that has no control characters in it.
     pub(super) fn read(line: &'a [u8]) -> Result<Self, &'static str> {
-        let (name, arguments) = split_at_space(line);
+        let (name, arguments) = first_word(line);
         match name {
             b"get" => Self::retrieval(name, arguments, Expected::Values { cas: false }),
             b"gets" => Self::retrieval(name, arguments, Expected::Values { cas: true }),
@@ -103,55 +107,10 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The next word behind its space, and the rest *with* the space before it, so
-/// that a space too many is never lost.
-fn split_word(line: &[u8]) -> (&[u8], &[u8]) {
-    split_at_space(line.strip_prefix(b" ").unwrap_or(line))
-}
-
-fn split_at_space(line: &[u8]) -> (&[u8], &[u8]) {
-    let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-    line.split_at_checked(end).unwrap_or((line, &[]))
-}
-
 fn key_first(arguments: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let (key, rest) = split_word(arguments);
     check_key(key)?;
     Ok((key, rest))
-}
-
-/// A key is 1 to 250 bytes of UTF-8 without white space or control characters.
-/// The server takes more; what some reader of it might split, we do not pass.
-pub(super) fn check_key(key: &[u8]) -> Result<(), &'static str> {
-    if key.is_empty() {
-        return Err("a key is missing");
-    }
-    if key.len() > MAX_KEY_BYTES {
-        return Err("a key of more than 250 bytes");
-    }
-    let text = std::str::from_utf8(key).map_err(|_| "a key that is not UTF-8")?;
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("white space or a control character in a key");
-    }
-    Ok(())
-}
-
-/// A number written the one canonical way: no sign but a needed minus, no
-/// leading zero.
-pub(super) fn canonical<N>(word: &[u8]) -> Option<N>
-where
-    N: std::str::FromStr,
-{
-    let digits = word.strip_prefix(b"-").unwrap_or(word);
-    let canonical = match digits {
-        b"0" => word.len() == 1,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if !canonical {
-        return None;
-    }
-    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The grammar, case by case: what is canonical, and what is not.
 
 use super::*;
+use crate::memcache::MAX_KEY_BYTES;
 
 #[test]
 fn canonical_lines_are_read() {

@@ -9,6 +9,7 @@ mod command;
 mod parser;
 mod reply;
 mod rules;
+mod word;
 
 pub use rules::PROTOCOL;
 

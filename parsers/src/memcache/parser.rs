@@ -6,8 +6,6 @@
 //! reply:    Line --VALUE--> Tail --CRLF--> Line
 //! ```
 
-use std::{borrow::Cow, collections::VecDeque};
-
 use super::{
     DENIED, MAX_GET_LINE_BYTES, MAX_LINE_BYTES, MAX_OUTSTANDING,
     command::{Command, Reply},
@@ -16,16 +14,27 @@ use super::{
 use crate::{
     contract::{Direction, Fault, Field, Judge, Op, Parser, Request, Value, Verdict},
     line::{Line, LineScanner},
+    reply_queue::ReplyQueue,
 };
 
-#[derive(Default)]
 pub(super) struct TextParser {
     request: RequestState,
     request_line: LineScanner,
     reply: ReplyState,
     reply_line: LineScanner,
-    /// The replies still to come, in order.
-    queue: VecDeque<Queued>,
+    replies: ReplyQueue<Expected>,
+}
+
+impl TextParser {
+    pub(super) fn new() -> Self {
+        Self {
+            request: RequestState::default(),
+            request_line: LineScanner::default(),
+            reply: ReplyState::default(),
+            reply_line: LineScanner::default(),
+            replies: ReplyQueue::new(MAX_OUTSTANDING, DENIED),
+        }
+    }
 }
 
 #[derive(Default, Clone, Copy)]
@@ -46,14 +55,6 @@ enum ReplyState {
     Tail,
 }
 
-#[derive(Clone, Copy)]
-enum Queued {
-    /// The server's reply.
-    Server(Expected),
-    /// Ours: the request was denied.
-    Denial,
-}
-
 impl Parser for TextParser {
     fn on_data(
         &mut self,
@@ -62,11 +63,8 @@ impl Parser for TextParser {
         _end: bool,
         judge: &mut dyn Judge,
     ) -> Op {
-        // A denial at the head of the queue has its turn: all replies before
-        // it have been passed.
-        if let Some(Queued::Denial) = self.queue.front() {
-            self.queue.pop_front();
-            return Op::Inject { into: Direction::Reply, data: Cow::Borrowed(DENIED) };
+        if let Some(denial) = self.replies.due() {
+            return denial;
         }
         if data.is_empty() {
             return Op::Nop;
@@ -95,7 +93,7 @@ impl TextParser {
     }
 
     fn request_line(&mut self, data: &[u8], judge: &mut dyn Judge) -> Op {
-        if self.queue.len() >= MAX_OUTSTANDING {
+        if self.replies.is_full() {
             return Op::Nop;
         }
         if !data.first().is_some_and(u8::is_ascii_lowercase) {
@@ -121,10 +119,8 @@ impl TextParser {
     fn expect(&mut self, command: &Command<'_>, verdict: Verdict) {
         match (command.reply, verdict) {
             (Reply::Silent, _) => {}
-            (_, Verdict::Deny) => self.queue.push_back(Queued::Denial),
-            (Reply::Expected(reply), Verdict::Allow) => {
-                self.queue.push_back(Queued::Server(reply));
-            }
+            (_, Verdict::Deny) => self.replies.deny(),
+            (Reply::Expected(reply), Verdict::Allow) => self.replies.expect(reply),
             (Reply::Close, Verdict::Allow) => self.request = RequestState::Closed,
         }
     }
@@ -144,7 +140,7 @@ impl TextParser {
     }
 
     fn reply_line(&mut self, data: &[u8]) -> Op {
-        let Some(Queued::Server(expected)) = self.queue.front().copied() else {
+        let Some(expected) = self.replies.current() else {
             return Op::Error(Fault::server("reply to no request"));
         };
         let (line, length) = match self.reply_line.scan(data, MAX_LINE_BYTES) {
@@ -154,7 +150,7 @@ impl TextParser {
         };
         match expected.read(line) {
             Ok(ReplyLine::Last) => {
-                self.queue.pop_front();
+                self.replies.complete();
                 Op::pass(length)
             }
             Ok(ReplyLine::Value(value)) => {

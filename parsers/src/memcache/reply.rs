@@ -3,7 +3,7 @@
 
 use super::{
     MAX_VALUE_BYTES,
-    command::{canonical, check_key},
+    word::{canonical, check_key},
 };
 
 /// The reply that a request will get.

@@ -13,7 +13,7 @@ pub static PROTOCOL: Protocol = Protocol {
         RuleKey { name: "keyRegex", field: "key", kind: KeyKind::Regex },
     ],
     check,
-    parser: || Box::new(TextParser::default()),
+    parser: || Box::new(TextParser::new()),
 };
 
 /// What `command` may say, with the commands of the wire that it covers. The

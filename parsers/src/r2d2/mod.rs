@@ -35,7 +35,7 @@ pub static PROTOCOL: Protocol = Protocol {
         RuleKey { name: "file", field: "file", kind: KeyKind::Regex },
     ],
     check,
-    parser: || Box::new(parser::R2d2Parser::default()),
+    parser: || Box::new(parser::R2d2Parser::new()),
 };
 
 /// Only READ and WRITE name a file.

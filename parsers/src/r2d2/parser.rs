@@ -1,26 +1,27 @@
 //! The state machine of one R2-D2 connection.
 
-use std::{borrow::Cow, collections::VecDeque};
-
 use super::{DENIED, MAX_LINE_BYTES, MAX_OUTSTANDING};
 use crate::{
     contract::{Direction, Fault, Field, Judge, Op, Parser, Request, Value, Verdict},
     line::{Line, LineScanner},
+    reply_queue::ReplyQueue,
 };
 
-#[derive(Default)]
 pub(super) struct R2d2Parser {
     request_line: LineScanner,
     reply_line: LineScanner,
-    /// The replies still to come, in order.
-    expected: VecDeque<Expected>,
+    /// Of the server's replies nothing is known but that they come.
+    replies: ReplyQueue<()>,
 }
 
-enum Expected {
-    /// The server's line.
-    Server,
-    /// Ours: the request was denied.
-    Denial,
+impl R2d2Parser {
+    pub(super) fn new() -> Self {
+        Self {
+            request_line: LineScanner::default(),
+            reply_line: LineScanner::default(),
+            replies: ReplyQueue::new(MAX_OUTSTANDING, DENIED),
+        }
+    }
 }
 
 impl Parser for R2d2Parser {
@@ -31,9 +32,8 @@ impl Parser for R2d2Parser {
         _end: bool,
         judge: &mut dyn Judge,
     ) -> Op {
-        if let Some(Expected::Denial) = self.expected.front() {
-            self.expected.pop_front();
-            return Op::Inject { into: Direction::Reply, data: Cow::Borrowed(DENIED) };
+        if let Some(denial) = self.replies.due() {
+            return denial;
         }
         if data.is_empty() {
             return Op::Nop;
@@ -47,7 +47,7 @@ impl Parser for R2d2Parser {
 
 impl R2d2Parser {
     fn request(&mut self, data: &[u8], judge: &mut dyn Judge) -> Op {
-        if self.expected.len() >= MAX_OUTSTANDING {
+        if self.replies.is_full() {
             return Op::Nop;
         }
         let (text, length) = match self.request_line.scan(data, MAX_LINE_BYTES) {
@@ -69,23 +69,23 @@ impl R2d2Parser {
         };
         match verdict {
             Verdict::Allow => {
-                self.expected.push_back(Expected::Server);
+                self.replies.expect(());
                 Op::pass(length)
             }
             Verdict::Deny => {
-                self.expected.push_back(Expected::Denial);
+                self.replies.deny();
                 Op::drop(length)
             }
         }
     }
 
     fn reply(&mut self, data: &[u8]) -> Op {
-        if self.expected.is_empty() {
+        if self.replies.current().is_none() {
             return Op::Error(Fault::server("reply to no request"));
         }
         match self.reply_line.scan(data, MAX_LINE_BYTES) {
             Line::Whole { length, .. } => {
-                self.expected.pop_front();
+                self.replies.complete();
                 Op::pass(length)
             }
             Line::Partial => Op::MORE,
