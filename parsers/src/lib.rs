@@ -21,6 +21,7 @@
 )]
 
 mod contract;
+pub mod fuzz;
 mod line;
 pub mod memcache;
 pub mod r2d2;
@@ -58,3 +59,8 @@ impl Registry {
         self.0.iter().map(|protocol| protocol.name)
     }
 }
+
+/// Compiles and runs the code of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-a-parser.md")]
+pub struct Guide;

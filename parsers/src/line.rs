@@ -54,6 +54,25 @@ impl LineScanner {
         }
     }
 
+    /// Looks for a line that ends in LF or CRLF, and holds what it likes: some
+    /// of the server's own lines are such.
+    pub(crate) fn scan_loose<'a>(&mut self, data: &'a [u8], cap: usize) -> Line<'a> {
+        let fresh = data.get(self.looked..).unwrap_or_default();
+        let Some(found) = fresh.iter().position(|byte| *byte == b'\n') else {
+            self.looked = data.len();
+            return Self::partial(data.len().saturating_add(1), cap);
+        };
+        let end = self.looked.saturating_add(found);
+        let length = end.saturating_add(1);
+        self.looked = 0;
+        if length > cap {
+            return Line::Malformed("line too long");
+        }
+        let text = data.get(..end).unwrap_or_default();
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        Line::Whole { text, length: u64::try_from(length).unwrap_or(u64::MAX) }
+    }
+
     fn partial<'a>(least: usize, cap: usize) -> Line<'a> {
         if least > cap { Line::Malformed("line too long") } else { Line::Partial }
     }

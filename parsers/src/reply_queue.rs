@@ -10,7 +10,6 @@ use crate::contract::{Direction, Op};
 pub(crate) struct ReplyQueue<R> {
     queue: VecDeque<Queued<R>>,
     cap: usize,
-    denied: &'static [u8],
 }
 
 #[derive(Debug)]
@@ -18,19 +17,21 @@ enum Queued<R> {
     /// The server's reply, and what is known of it.
     Server(R),
     /// Ours: the request was denied.
-    Denial,
+    Denial(Cow<'static, [u8]>),
 }
 
 impl<R> ReplyQueue<R> {
-    /// A queue of at most `cap` replies, in which a denial reads `denied`.
-    pub(crate) const fn new(cap: usize, denied: &'static [u8]) -> Self {
-        Self { queue: VecDeque::new(), cap, denied }
+    /// A queue of at most `cap` replies.
+    pub(crate) const fn new(cap: usize) -> Self {
+        Self { queue: VecDeque::new(), cap }
     }
 
     /// The denial whose turn it is: all replies before it have been passed.
     pub(crate) fn due(&mut self) -> Option<Op> {
-        self.queue.pop_front_if(|next| matches!(next, Queued::Denial))?;
-        Some(Op::Inject { into: Direction::Reply, data: Cow::Borrowed(self.denied) })
+        match self.queue.pop_front_if(|next| matches!(next, Queued::Denial(_)))? {
+            Queued::Denial(data) => Some(Op::Inject { into: Direction::Reply, data }),
+            Queued::Server(_) => None,
+        }
     }
 
     /// Whether a further request has to wait.
@@ -43,16 +44,24 @@ impl<R> ReplyQueue<R> {
         self.queue.push_back(Queued::Server(reply));
     }
 
-    /// A request was denied: its reply is ours.
-    pub(crate) fn deny(&mut self) {
-        self.queue.push_back(Queued::Denial);
+    /// A request was denied: its reply is ours, and reads `data`.
+    pub(crate) fn deny(&mut self, data: impl Into<Cow<'static, [u8]>>) {
+        self.queue.push_back(Queued::Denial(data.into()));
     }
 
     /// The reply that the server is giving now, or should be.
-    pub(crate) fn current(&self) -> Option<&R> {
-        match self.queue.front() {
+    pub(crate) fn current(&mut self) -> Option<&mut R> {
+        match self.queue.front_mut() {
             Some(Queued::Server(reply)) => Some(reply),
-            Some(Queued::Denial) | None => None,
+            Some(Queued::Denial(_)) | None => None,
+        }
+    }
+
+    /// The last reply that was queued, where it is the server's.
+    pub(crate) fn last(&mut self) -> Option<&mut R> {
+        match self.queue.back_mut() {
+            Some(Queued::Server(reply)) => Some(reply),
+            Some(Queued::Denial(_)) | None => None,
         }
     }
 

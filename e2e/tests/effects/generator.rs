@@ -16,8 +16,14 @@ impl Generator {
     /// The arrivals of one connection.
     pub(crate) fn connection(&mut self) -> Vec<Vec<u8>> {
         let mut bytes = Vec::new();
-        for _ in 0..self.random.usize(1..=5) {
-            let request = if self.chance(8) { self.trick() } else { self.request() };
+        let binary = self.chance(30);
+        for _ in 0..self.random.usize(1..=6) {
+            let request = match (binary, self.chance(8)) {
+                (false, false) => self.request(),
+                (false, true) => self.trick(),
+                (true, false) => self.binary_request(),
+                (true, true) => self.binary_trick(),
+            };
             bytes.extend_from_slice(&request);
         }
         if self.chance(15) {
@@ -28,16 +34,16 @@ impl Generator {
         self.cut(bytes)
     }
 
-    fn chance(&mut self, percent: u8) -> bool {
+    pub(crate) fn chance(&mut self, percent: u8) -> bool {
         self.random.u8(..100) < percent
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         self.random.choice(from).copied().unwrap_or_default()
     }
 
     /// Mostly a key that most policies allow.
-    fn key(&mut self) -> &'static str {
+    pub(crate) fn key(&mut self) -> &'static str {
         if self.chance(72) { self.pick(&KEYS[..3]) } else { self.pick(&KEYS) }
     }
 
@@ -45,7 +51,7 @@ impl Generator {
         let key = self.key();
         let noreply = if self.chance(15) { " noreply" } else { "" };
         match self.random.u8(..100) {
-            0..44 => {
+            0..36 => {
                 let mut line = self.pick(&["get", "get", "gets"]).to_owned();
                 line += &format!(" {key}");
                 while self.chance(20) {
@@ -53,46 +59,81 @@ impl Generator {
                 }
                 format!("{line}\r\n").into_bytes()
             }
-            44..72 => {
-                let name = self.pick(&["set", "set", "add", "replace"]);
+            36..58 => {
+                let name = self.pick(&["set", "set", "add", "replace", "append", "prepend"]);
                 let expiry = self.pick(&["0", "0", "0", "100", "-1"]);
                 let value = self.value();
                 let header = format!("{name} {key} 0 {expiry} {}{noreply}\r\n", value.len());
                 [header.as_bytes(), &value, b"\r\n"].concat()
             }
-            72..80 => format!("delete {key}{noreply}\r\n").into_bytes(),
-            80..88 => {
+            58..63 => format!("delete {key}{noreply}\r\n").into_bytes(),
+            63..68 => {
                 let name = self.pick(&["incr", "decr"]);
                 format!("{name} {key} {}{noreply}\r\n", self.random.u8(..)).into_bytes()
             }
-            88..92 => b"version\r\n".to_vec(),
-            92..93 => b"quit\r\n".to_vec(),
+            68..71 => format!("touch {key} 100{noreply}\r\n").into_bytes(),
+            71..73 => format!("{} 100 {key}\r\n", self.pick(&["gat", "gats"])).into_bytes(),
+            73..75 => {
+                format!("cas {key} 0 0 1 {}{noreply}\r\n9\r\n", self.random.u8(1..9)).into_bytes()
+            }
+            75..92 => self.meta(key),
+            92..95 => b"version\r\n".to_vec(),
+            95..96 => b"quit\r\n".to_vec(),
             _ => self.other(key).into_bytes(),
         }
     }
 
-    /// Commands that the parser does not know, and that do something.
+    /// A meta command, often a quiet one.
+    fn meta(&mut self, key: &str) -> Vec<u8> {
+        let (key, b) = if self.chance(15) { (base64(key), " b") } else { (key.to_owned(), "") };
+        let q = if self.chance(40) { " q" } else { "" };
+        let line = match self.random.u8(..100) {
+            0..40 => {
+                let flags = self.pick(&[" v", " v t f c", " v k O1", " s", " h l t", ""]);
+                let more = self.pick(&["", "", "", " T100", " N100", " R30", " T-1"]);
+                format!("mg {key}{flags}{more}")
+            }
+            40..60 => {
+                let mode = self.pick(&["", " ME", " MR", " MA", " MP N0", " C3", " I", " T100"]);
+                let value = self.value();
+                let line = format!("ms {key} {}{mode}{b}{q}\r\n", value.len());
+                return [line.as_bytes(), &value, b"\r\n"].concat();
+            }
+            60..70 => format!("md {key}{}", self.pick(&["", "", " I", " I T100"])),
+            70..80 => format!("ma {key}{}", self.pick(&["", " MD D2", " N0 J5", " T100", " v"])),
+            80..86 => return format!("me {key}{b}\r\n").into_bytes(),
+            _ => return b"mn\r\n".to_vec(),
+        };
+        format!("{line}{b}{q}\r\n").into_bytes()
+    }
+
+    /// Commands of administrators, and some that nobody knows.
     fn other(&mut self, key: &str) -> String {
-        match self.random.u8(..9) {
+        match self.random.u8(..10) {
             0 => "flush_all\r\n".into(),
             1 => "stats\r\n".into(),
-            2 => format!("touch {key} 100\r\n"),
-            3 => format!("gat 100 {key}\r\n"),
-            4 => format!("mg {key} v\r\n"),
-            5 => format!("ms {key} 1\r\nx\r\n"),
-            6 => format!("md {key}\r\n"),
-            7 => format!("append {key} 0 0 1\r\nx\r\n"),
+            2 => "flush_all 100000 noreply\r\n".into(),
+            3 => "stats cachedump 1 0\r\n".into(),
+            4 => "lru_crawler metadump all\r\n".into(),
+            5 => "stats detail dump\r\n".into(),
+            6 => "cache_memlimit 64\r\n".into(),
+            7 => "stats reset\r\n".into(),
+            8 => format!("bget {key}\r\n"),
             _ => "verbosity 0\r\n".into(),
         }
     }
 
     /// A value, often one that is a request in its own right.
     fn value(&mut self) -> Vec<u8> {
-        if self.chance(30) { self.payload() } else { self.random.u16(..).to_string().into_bytes() }
+        match self.random.u8(..10) {
+            0..3 => self.payload(),
+            3 => b"x\r\nEND\r\n".to_vec(),
+            _ => self.random.u16(..).to_string().into_bytes(),
+        }
     }
 
     /// Requests for keys that most policies forbid.
-    fn payload(&mut self) -> Vec<u8> {
+    pub(crate) fn payload(&mut self) -> Vec<u8> {
         let key = self.pick(&KEYS[3..]);
         let request = match self.random.u8(..5) {
             0 => format!("get {key}\r\n"),
@@ -108,9 +149,11 @@ impl Generator {
     fn trick(&mut self) -> Vec<u8> {
         let (key, payload) = (self.key(), self.payload());
         let length = payload.len();
-        let header = match self.random.u8(..8) {
+        let header = match self.random.u8(..10) {
             0 => format!("get {key}\n"),
-            1 => format!("set {} 0 0 {length}\r\n", "k".repeat(self.random.usize(245..260))),
+            8 => return format!("get {key}\nflush_all\r\n").into_bytes(),
+            9 => return format!("set {key} 0 0 1 xx\r\n5\r\nget {key}\r\n").into_bytes(),
+            1 => format!("set pub:{} 0 0 {length}\r\n", "k".repeat(self.random.usize(241..256))),
             2 => format!("set {key} x 0 {length}\r\n"),
             3 => format!("set {key} 0 x {length}\r\n"),
             4 => format!("set {key} 0 0 -{length}\r\n"),
@@ -171,4 +214,19 @@ impl Generator {
         }
         arrivals
     }
+}
+
+/// Standard base64, padded.
+fn base64(key: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in key.as_bytes().chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]);
+            text.push(if place <= group.len() { digit } else { '=' });
+        }
+    }
+    text
 }

@@ -16,13 +16,15 @@ use super::server::Memcached;
 pub(crate) const KEYS: [&str; 8] =
     ["pub:0", "pub:1", "pub:22", "pub", "pubs:0", "sec:0", "sec:1", "sec:pub:0"];
 
+/// A key that no client asks for: only a flush takes it away.
+const CANARY: &str = "canary";
+
 /// What a key is set to: a number, so that incr and decr work too.
 const VALUE: &str = "5";
 
 pub(crate) struct Oracle {
     stream: BufReader<UnixStream>,
     before: BTreeMap<&'static str, Item>,
-    flushes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +37,14 @@ struct Item {
 /// What happened to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
+    /// Its fetched mark was set: by a read, or by a touch.
     Read,
     Written,
+    /// Its expiry alone was changed.
+    Touched,
     Gone,
+    /// Its metadata was told (`me`).
+    Told,
 }
 
 #[derive(Debug, Default)]
@@ -59,20 +66,45 @@ impl Effects {
     }
 }
 
+impl Effects {
+    fn read_lines(&mut self, replies: &[u8]) {
+        const ADMIN: [&[u8]; 5] = [b"STAT ", b"ITEM ", b"PREFIX ", b"key=", b"RESET"];
+        for line in replies.split(|byte| *byte == b'\n') {
+            self.admin_reply |= line == b"OK\r" || ADMIN.iter().any(|word| line.starts_with(word));
+            self.version_reply |= line.starts_with(b"VERSION ");
+            let told = line.strip_prefix(b"ME ").and_then(|rest| {
+                let key = rest.split(|byte| *byte == b' ').next()?;
+                KEYS.into_iter().find(|known| known.as_bytes() == key)
+            });
+            self.keys.extend(told.map(|key| (key, Effect::Told)));
+        }
+    }
+
+    fn read_frames(&mut self, mut replies: &[u8]) {
+        while let [0x81, opcode, _, _, _, _, s1, s0, b3, b2, b1, b0, ..] = *replies {
+            let done = (s1, s0) == (0, 0);
+            self.admin_reply |= done && matches!(opcode, 0x08 | 0x18 | 0x10);
+            self.version_reply |= done && opcode == 0x0b;
+            let length = 24 + u32::from_be_bytes([b3, b2, b1, b0]) as usize;
+            replies = replies.get(length..).unwrap_or_default();
+        }
+    }
+}
+
 impl Oracle {
     pub(crate) fn connect(server: &Memcached) -> Self {
         let stream = BufReader::new(server.connect());
-        Self { stream, before: BTreeMap::new(), flushes: 0 }
+        Self { stream, before: BTreeMap::new() }
     }
 
     /// Puts every key back to what a case begins with.
     pub(crate) fn seed(&mut self) {
+        let keys = KEYS.iter().chain([&CANARY]);
         let sets: String =
-            KEYS.iter().map(|key| format!("set {key} 0 0 1 noreply\r\n{VALUE}\r\n")).collect();
+            keys.map(|key| format!("set {key} 0 0 1 noreply\r\n{VALUE}\r\n")).collect();
         self.send(&sets);
         self.before = self.items();
-        assert_eq!(self.before.len(), KEYS.len(), "a key could not be set");
-        self.flushes = self.flush_count();
+        assert_eq!(self.before.len(), KEYS.len() + 1, "a key could not be set");
     }
 
     /// What has changed since then. `replies` is all that the server said on
@@ -86,26 +118,30 @@ impl Oracle {
                 effects.keys.push((key, Effect::Gone));
                 continue;
             };
-            if after.cas != before.cas || after.expiry != before.expiry {
+            if after.cas != before.cas {
                 effects.keys.push((key, Effect::Written));
+            } else if after.expiry != before.expiry {
+                effects.keys.push((key, Effect::Touched));
             }
             if after.fetched {
                 effects.keys.push((key, Effect::Read));
             }
         }
-        effects.flushed = self.flush_count() != self.flushes;
-        for line in replies.split(|byte| *byte == b'\n') {
-            effects.admin_reply |= line.starts_with(b"STAT ") || line == b"OK\r";
-            effects.version_reply |= line.starts_with(b"VERSION ");
+        effects.flushed = !after.contains_key(CANARY);
+        if replies.first() == Some(&0x81) {
+            effects.read_frames(replies);
+        } else {
+            effects.read_lines(replies);
         }
         effects
     }
 
     fn items(&mut self) -> BTreeMap<&'static str, Item> {
-        let asks: String = KEYS.iter().map(|key| format!("me {key}\r\n")).collect();
+        let keys = || KEYS.into_iter().chain([CANARY]);
+        let asks: String = keys().map(|key| format!("me {key}\r\n")).collect();
         self.send(&asks);
         let mut items = BTreeMap::new();
-        for key in KEYS {
+        for key in keys() {
             let line = self.line();
             if line.starts_with("EN") {
                 continue;
@@ -121,7 +157,8 @@ impl Oracle {
         items
     }
 
-    fn flush_count(&mut self) -> u64 {
+    /// How often the cache was flushed: some flushes take effect later.
+    pub(crate) fn flush_count(&mut self) -> u64 {
         self.send("stats\r\n");
         let mut count = None;
         loop {

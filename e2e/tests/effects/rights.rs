@@ -21,23 +21,34 @@ pub(crate) struct RandomPolicy {
 struct Rule {
     command: &'static str,
     key: Option<(&'static str, &'static str)>,
+    /// `binary`, or what is none.
+    protocol: Option<&'static str>,
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 20] = [
     "get",
     "gets",
+    "gat",
     "set",
     "add",
     "replace",
+    "append",
+    "prepend",
+    "cas",
     "delete",
     "incr",
     "decr",
+    "touch",
+    "me",
     "storage",
     "writeGroup",
+    "readWriteGroup",
+    "readWriteGroup",
+    "noop",
     "version",
 ];
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("keyPrefix", "pub:"),
     ("keyPrefix", "pub:"),
     ("keyPrefix", "pub"),
@@ -46,25 +57,34 @@ const KEYS: [(&str, &str); 8] = [
     ("keyExact", "sec:0"),
     ("keyRegex", "pub:[0-9]"),
     ("keyRegex", ".*:0"),
+    // What `sec` looks like in base64: no key of ours begins so.
+    ("keyPrefix", "c2"),
 ];
 
 impl RandomPolicy {
     pub(crate) fn generate(random: &mut Rng) -> Self {
         let mut rules = Vec::new();
         if random.u8(..) < 225 {
-            rules.push(Rule { command: "get", key: Some(("keyPrefix", "pub:")) });
+            rules.push(Rule::new("get", "pub:"));
         }
         if random.u8(..) < 180 {
-            let command = *random.choice(&["writeGroup", "set", "storage"]).expect("some");
-            rules.push(Rule { command, key: Some(("keyPrefix", "pub:")) });
+            let command = ["writeGroup", "set", "storage", "readWriteGroup"];
+            rules.push(Rule::new(random.choice(&command).expect("some"), "pub:"));
         }
         for _ in 0..random.usize(0..=2) {
             let command = *random.choice(&COMMANDS).expect("some");
-            let key = (command != "version").then(|| *random.choice(&KEYS).expect("some"));
-            rules.push(Rule { command, key });
+            let keyless = matches!(command, "version" | "noop");
+            let key = (!keyless).then(|| *random.choice(&KEYS).expect("some"));
+            let protocol = match (random.u8(..8), command) {
+                (0, "get" | "set" | "writeGroup") => Some("binary"),
+                (1, "get" | "set" | "writeGroup") => Some("text"),
+                (2, "get" | "set" | "writeGroup") => Some("meta"),
+                _ => None,
+            };
+            rules.push(Rule { command, key, protocol });
         }
         if rules.is_empty() {
-            rules.push(Rule { command: "version", key: None });
+            rules.push(Rule { command: "version", key: None, protocol: None });
         }
         let yaml = to_yaml(&rules);
         let slice = compile(&yaml);
@@ -78,8 +98,8 @@ impl RandomPolicy {
             .is_forwarded()
     }
 
-    /// The first effect that no rule allows.
-    pub(crate) fn violation(&self, effects: &Effects) -> Option<String> {
+    /// The first effect that no rule allows on a connection that began so.
+    pub(crate) fn violation(&self, effects: &Effects, binary: bool) -> Option<String> {
         if effects.flushed {
             return Some("the cache was flushed".into());
         }
@@ -91,25 +111,45 @@ impl RandomPolicy {
         }
         effects.keys.iter().find_map(|(key, effect)| {
             let commands: &[&str] = match effect {
-                Effect::Read => &["get", "gets"],
-                Effect::Written => &["set", "add", "replace", "incr", "decr"],
+                Effect::Read => &["get", "gets", "gat", "gats", "touch"],
+                Effect::Written => {
+                    &["set", "add", "replace", "append", "prepend", "cas", "incr", "decr", "delete"]
+                }
+                Effect::Touched => &["touch", "gat", "gats", "set", "add", "replace", "cas"],
                 // A value can also be stored with an expiry that has passed.
-                Effect::Gone => &["delete", "set", "add", "replace"],
+                Effect::Gone => &["delete", "set", "add", "replace", "cas", "touch", "gat", "gats"],
+                Effect::Told => &["me"],
             };
-            let allowed =
-                self.rules.iter().any(|rule| rule.covers_one_of(commands) && rule.key_matches(key));
+            let allowed = self.rules.iter().any(|rule| {
+                rule.is_about(binary) && rule.covers_one_of(commands) && rule.key_matches(key)
+            });
             (!allowed).then(|| format!("{key}: {effect:?}, and no rule allows that"))
         })
     }
 }
 
 impl Rule {
+    fn new(command: &'static str, prefix: &'static str) -> Self {
+        Self { command, key: Some(("keyPrefix", prefix)), protocol: None }
+    }
+
+    fn is_about(&self, binary: bool) -> bool {
+        self.protocol.is_none_or(|protocol| (protocol == "binary") == binary)
+    }
+
     fn covers_one_of(&self, commands: &[&str]) -> bool {
-        const STORAGE: [&str; 5] = ["set", "add", "replace", "incr", "decr"];
+        const STORAGE: [&str; 8] =
+            ["set", "add", "replace", "append", "prepend", "cas", "incr", "decr"];
+        let writes =
+            |command: &str| STORAGE.contains(&command) || matches!(command, "delete" | "touch");
         commands.iter().any(|command| match self.command {
             "get" => matches!(*command, "get" | "gets"),
+            "gat" => matches!(*command, "gat" | "gats"),
             "storage" => STORAGE.contains(command),
-            "writeGroup" => STORAGE.contains(command) || *command == "delete",
+            "writeGroup" => writes(command),
+            "readWriteGroup" => {
+                writes(command) || matches!(*command, "get" | "gets" | "gat" | "gats")
+            }
             single => *command == single,
         })
     }
@@ -139,6 +179,9 @@ fn to_yaml(rules: &[Rule]) -> String {
         yaml += &format!("        - command: {}\n", rule.command);
         if let Some((name, value)) = rule.key {
             yaml += &format!("          {name}: \"{value}\"\n");
+        }
+        if let Some(protocol) = rule.protocol {
+            yaml += &format!("          protocol: {protocol}\n");
         }
     }
     yaml

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -17,10 +17,10 @@ pub(crate) struct Memcached {
 }
 
 impl Memcached {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(program: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("memcached.sock");
-        let child = Command::new("memcached")
+        let child = Command::new(program)
             .args(["-m", "64", "-t", "1", "-U", "0", "-u", "root", "-s"])
             .arg(&socket)
             .stdin(Stdio::null())

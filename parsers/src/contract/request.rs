@@ -5,13 +5,21 @@
 pub struct Request<'a> {
     /// What is known of it, in the order in which the log prints it.
     pub fields: &'a [Field<'a>],
+    /// What rules may ask about too, but is too ordinary for every line of the log.
+    pub unlogged: &'a [Field<'a>],
 }
 
 impl<'a> Request<'a> {
+    /// A request of which the log prints everything.
+    #[must_use]
+    pub const fn new(fields: &'a [Field<'a>]) -> Self {
+        Self { fields, unlogged: &[] }
+    }
+
     /// The field of that name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a Field<'a>> {
-        self.fields.iter().find(|field| field.name == name)
+        self.fields.iter().chain(self.unlogged).find(|field| field.name == name)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rule keys: the commands, Cilium's groups of them, and the keys they name.
 
-use super::parser::TextParser;
+use super::connection::MemcacheParser;
 use crate::contract::{Condition, KeyKind, Protocol, RuleError, RuleKey, Word};
 
 /// The protocol as policy sees it.
@@ -11,13 +11,22 @@ pub static PROTOCOL: Protocol = Protocol {
         RuleKey { name: "keyExact", field: "key", kind: KeyKind::Exact },
         RuleKey { name: "keyPrefix", field: "key", kind: KeyKind::Prefix },
         RuleKey { name: "keyRegex", field: "key", kind: KeyKind::Regex },
+        RuleKey { name: "protocol", field: "protocol", kind: KeyKind::Word(PROTOCOLS) },
     ],
     check,
-    parser: || Box::new(TextParser::new()),
+    parser: || Box::new(MemcacheParser::Undecided),
 };
 
-/// What `command` may say, with the commands of the wire that it covers. The
-/// groups and their members are Cilium's; `gets` alone is ours.
+/// What `protocol` may say.
+const PROTOCOLS: &[Word] = &[
+    Word { name: "text", covers: &["text"] },
+    Word { name: "meta", covers: &["meta"] },
+    Word { name: "binary", covers: &["binary"] },
+];
+
+/// What `command` may say, with the commands that it covers. `storage` and
+/// `writeGroup` are Cilium's; `readWriteGroup` and the words below `quit` are
+/// ours. No group covers a command that names no key.
 const COMMANDS: &[Word] = &[
     Word { name: "add", covers: &["add"] },
     Word { name: "set", covers: &["set"] },
@@ -36,10 +45,18 @@ const COMMANDS: &[Word] = &[
     Word { name: "delete", covers: &["delete"] },
     Word { name: "touch", covers: &["touch"] },
     Word { name: "gat", covers: &["gat", "gats"] },
+    Word { name: "gats", covers: &["gats"] },
     Word {
         name: "writeGroup",
         covers: &[
             "add", "set", "replace", "append", "prepend", "cas", "incr", "decr", "delete", "touch",
+        ],
+    },
+    Word {
+        name: "readWriteGroup",
+        covers: &[
+            "add", "set", "replace", "append", "prepend", "cas", "incr", "decr", "delete", "touch",
+            "get", "gets", "gat", "gats",
         ],
     },
     Word { name: "slabs", covers: &["slabs"] },
@@ -52,6 +69,15 @@ const COMMANDS: &[Word] = &[
     Word { name: "verbosity", covers: &["verbosity"] },
     Word { name: "version", covers: &["version"] },
     Word { name: "quit", covers: &["quit"] },
+    Word { name: "me", covers: &["me"] },
+    Word { name: "noop", covers: &["noop"] },
+    Word { name: "sasl", covers: &["sasl"] },
+    Word { name: "shutdown", covers: &["shutdown"] },
+    Word { name: "lru_crawler_dump", covers: &["lru_crawler_dump"] },
+    Word { name: "stats_cachedump", covers: &["stats_cachedump"] },
+    Word { name: "stats_conns", covers: &["stats_conns"] },
+    Word { name: "stats_detail", covers: &["stats_detail"] },
+    Word { name: "stats_reset", covers: &["stats_reset"] },
 ];
 
 /// Commands that name no key.
@@ -59,17 +85,84 @@ const KEYLESS: &[&str] = &[
     "slabs",
     "lru",
     "lru_crawler",
+    "lru_crawler_dump",
     "watch",
     "stats",
+    "stats_cachedump",
+    "stats_conns",
+    "stats_detail",
+    "stats_reset",
     "flush_all",
     "cache_memlimit",
     "verbosity",
     "version",
     "quit",
+    "noop",
+    "sasl",
+    "shutdown",
 ];
 
-/// One key condition at most, and only beside a command that has keys.
+/// Commands that a protocol cannot express, so that a rule for both is none.
+const UNSPOKEN: &[(&str, &[&str])] = &[
+    ("text", &["me", "noop", "sasl"]),
+    (
+        "meta",
+        &[
+            "touch",
+            "slabs",
+            "lru",
+            "lru_crawler",
+            "lru_crawler_dump",
+            "watch",
+            "stats",
+            "stats_cachedump",
+            "stats_conns",
+            "stats_detail",
+            "stats_reset",
+            "flush_all",
+            "cache_memlimit",
+            "verbosity",
+            "version",
+            "quit",
+            "sasl",
+            "shutdown",
+        ],
+    ),
+    (
+        "binary",
+        &[
+            "gets",
+            "gats",
+            "me",
+            "slabs",
+            "lru",
+            "lru_crawler",
+            "lru_crawler_dump",
+            "watch",
+            "cache_memlimit",
+            "verbosity",
+            "shutdown",
+        ],
+    ),
+];
+
+/// Refuses what can match nothing: two key conditions, one without a command
+/// that has keys, and a command that the rule's protocol does not have.
 fn check(conditions: &[Condition<'_>]) -> Result<(), RuleError> {
+    let value = |name: &str| {
+        let condition = conditions.iter().find(|condition| condition.key.name == name);
+        condition.map(|condition| condition.value).unwrap_or_default()
+    };
+    let (command, protocol) = (value("command"), value("protocol"));
+    if UNSPOKEN.iter().any(|(name, commands)| *name == protocol && commands.contains(&command)) {
+        return Err(RuleError::Combination(format!(
+            "`protocol: {protocol}` has no `{command}`, so the rule matches nothing: leave one out"
+        )));
+    }
+    check_keys(conditions, command)
+}
+
+fn check_keys(conditions: &[Condition<'_>], command: &str) -> Result<(), RuleError> {
     let mut keys = conditions.iter().filter(|condition| condition.key.field == "key");
     let Some(key) = keys.next() else { return Ok(()) };
     if let Some(second) = keys.next() {
@@ -78,8 +171,7 @@ fn check(conditions: &[Condition<'_>]) -> Result<(), RuleError> {
             key.key.name, second.key.name
         )));
     }
-    let command = conditions.iter().find(|condition| condition.key.name == "command");
-    match command.map(|command| command.value).unwrap_or_default() {
+    match command {
         "" => Err(RuleError::Combination(format!(
             "`{}` without a command: add `command: get`, `command: writeGroup` or another",
             key.key.name

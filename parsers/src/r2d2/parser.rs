@@ -19,7 +19,7 @@ impl R2d2Parser {
         Self {
             request_line: LineScanner::default(),
             reply_line: LineScanner::default(),
-            replies: ReplyQueue::new(MAX_OUTSTANDING, DENIED),
+            replies: ReplyQueue::new(MAX_OUTSTANDING),
         }
     }
 }
@@ -63,9 +63,9 @@ impl R2d2Parser {
         let verdict = match file {
             Some(file) => {
                 let fields = [cmd, Field { name: "file", value: Value::One(file) }];
-                judge.judge(&Request { fields: &fields })
+                judge.judge(&Request::new(&fields))
             }
-            None => judge.judge(&Request { fields: &[cmd] }),
+            None => judge.judge(&Request::new(&[cmd])),
         };
         match verdict {
             Verdict::Allow => {
@@ -73,7 +73,7 @@ impl R2d2Parser {
                 Op::pass(length)
             }
             Verdict::Deny => {
-                self.replies.deny();
+                self.replies.deny(DENIED);
                 Op::drop(length)
             }
         }

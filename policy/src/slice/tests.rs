@@ -62,7 +62,7 @@ fn get(slice: &Slice, port: u16, key: &str) -> bool {
         Field { name: "command", value: Value::One(b"get") },
         Field { name: "key", value: Value::One(key.as_bytes()) },
     ];
-    let request = Request { fields: &fields };
+    let request = Request::new(&fields);
     slice.request(TrafficDirection::Ingress, port, Some(1), "memcache", &request).is_forwarded()
 }
 
@@ -151,7 +151,7 @@ fn one_barred_key_among_many_is_enough_for_an_l7_deny() {
         Field { name: "command", value: Value::One(b"get") },
         Field { name: "key", value: Value::Words(remora_parsers::Words::new(b"a b")) },
     ];
-    let request = Request { fields: &fields };
+    let request = Request::new(&fields);
     let decision = slice.request(TrafficDirection::Ingress, 80, None, "memcache", &request);
     assert_eq!(decision.reason, Reason::RequestDenied);
 }
@@ -164,7 +164,7 @@ fn a_field_without_a_value_satisfies_no_rule() {
     let no_key = Field { name: "key", value: Value::Words(remora_parsers::Words::new(b"")) };
     for fields in [&[command][..], &[command, no_key], &[no_key], &[]] {
         let decision =
-            slice.request(TrafficDirection::Ingress, 80, None, "memcache", &Request { fields });
+            slice.request(TrafficDirection::Ingress, 80, None, "memcache", &Request::new(fields));
         assert!(!decision.is_forwarded(), "{fields:?}");
     }
 }
@@ -243,7 +243,7 @@ fn what_cannot_be_honoured_is_nacked_by_name() {
                 *rule = cilium::PortNetworkPolicyRule { name: "r".into(), ..l7 };
             }),
             "memcache rules have no key `comand`: did you mean `command`? \
-             (they have command, keyExact, keyPrefix, keyRegex)",
+             (they have command, keyExact, keyPrefix, keyRegex, protocol)",
         ),
         (
             with(|rule| {

@@ -128,6 +128,6 @@ fn judge(
     if !rest.is_empty() {
         fields.push(Field { name: objects, value: Value::Words(Words::new(rest.as_bytes())) });
     }
-    let request = Request { fields: &fields };
+    let request = Request::new(&fields);
     slice.request(TrafficDirection::Ingress, port, peer, protocol, &request)
 }

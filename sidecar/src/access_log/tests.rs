@@ -33,7 +33,7 @@ fn event<'a>(request: Option<&'a Request<'a>>, reason: &'a str) -> Event<'a> {
 
 fn line_of(value: Value<'_>) -> (String, Json) {
     let fields = [Field { name: "key", value }];
-    let request = Request { fields: &fields };
+    let request = Request::new(&fields);
     let line = event(Some(&request), "a rule").line(&pod(), SystemTime::UNIX_EPOCH);
     let json = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     (line, json)

@@ -49,7 +49,7 @@ impl Line {
                 _ => {}
             }
             let fields = [Field { name: "word", value: Value::One(word) }];
-            match judge.judge(&Request { fields: &fields }) {
+            match judge.judge(&Request::new(&fields)) {
                 Verdict::Allow => {
                     self.unanswered += 1;
                     return Op::pass(length);

@@ -1,7 +1,6 @@
 //! The grammar, case by case: what is canonical, and what is not.
 
-use super::*;
-use crate::memcache::MAX_KEY_BYTES;
+use super::{super::super::MAX_KEY_BYTES, *};
 
 #[test]
 fn canonical_lines_are_read() {
@@ -17,12 +16,21 @@ fn canonical_lines_are_read() {
         ("delete noreply", "noreply", None, Reply::Expected(Expected::Deleted)),
         ("incr k 18446744073709551615", "k", None, Reply::Expected(Expected::Number)),
         ("decr k 0 noreply", "k", None, Reply::Silent),
+        ("gat 10 a b", "a b", None, Reply::Expected(Expected::Values { cas: false })),
+        ("gats -1 a", "a", None, Reply::Expected(Expected::Values { cas: true })),
+        ("cas k 0 0 5 18446744073709551615", "k", Some(5), Reply::Expected(Expected::Stored)),
+        ("cas k 0 0 5 7 noreply", "k", Some(5), Reply::Silent),
+        ("append k 0 0 5", "k", Some(5), Reply::Expected(Expected::Stored)),
+        ("prepend k 0 0 5 noreply", "k", Some(5), Reply::Silent),
+        ("touch k 0", "k", None, Reply::Expected(Expected::Touched)),
+        ("touch k 10 noreply", "k", None, Reply::Silent),
         ("version", "", None, Reply::Expected(Expected::Version)),
         ("quit", "", None, Reply::Close),
     ];
     for (line, keys, value, reply) in cases {
         let command = Command::read(line.as_bytes()).unwrap_or_else(|why| panic!("{line}: {why}"));
-        assert_eq!(command.keys, keys.as_bytes(), "{line}");
+        let keys = if keys.is_empty() { Keys::None } else { Keys::Words(keys.as_bytes()) };
+        assert_eq!(command.keys, keys, "{line}");
         assert_eq!((command.value, command.reply), (*value, *reply), "{line}");
     }
 }
@@ -51,6 +59,13 @@ fn numbers_that_are_not_canonical_are_malformed() {
         "incr k 18446744073709551616",
         "incr k 01",
         "incr k",
+        "cas k 0 0 1",
+        "cas k 0 0 1 x",
+        "cas k 0 0 1 01",
+        "gat a b",
+        "gat 01 b",
+        "touch k",
+        "touch k x",
     ] {
         assert!(Command::read(line.as_bytes()).is_err(), "{line}");
     }
@@ -67,6 +82,9 @@ fn noreply_stands_at_its_one_place() {
         "delete k 0",
         "delete k 0 noreply",
         "incr k 1 noreply x",
+        "touch k 1 x",
+        "cas k 0 0 1 2 x",
+        "gat 1 a noreply ",
         "version noreply",
         "quit noreply",
     ] {
@@ -101,8 +119,7 @@ fn words_are_separated_by_one_space() {
 
 #[test]
 fn anything_else_is_unknown() {
-    for line in
-        ["", "GET a", "Get a", "flush_all", "stats", "mg a v", "gat 0 a", "getx a", "touch a 0"]
+    for line in ["", "GET a", "Get a", "bget a", "getx a", "m a", "mx a", "misbehave", "debugtime"]
     {
         assert_eq!(Command::read(line.as_bytes()), Err("unknown command"), "{line}");
     }
