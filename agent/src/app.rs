@@ -1,6 +1,7 @@
 //! The agent as a whole: a thread that watches and judges, a task that serves.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::directory::{Manifests, Watch};
-use crate::notice::{Journal, Notice, Severity};
+use crate::kubernetes::{self, ClusterConfig};
+use crate::notice::{Journal, Notice};
+use crate::options::{EXIT_SOFTWARE, EXIT_UNAVAILABLE, EXIT_USAGE};
 use crate::server::{Server, Slices};
 use crate::world::World;
 
@@ -49,9 +52,40 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
-    /// The watching thread ended before the directory was read.
+    /// The watching thread ended before everything was read.
     #[error("the watching thread ended; this is a bug")]
     Watch,
+    /// There is no API server to talk to.
+    #[error(
+        "no API server: {0}; run in a pod with a service account, or let KUBECONFIG name a file"
+    )]
+    ApiServer(String),
+    /// The API server did not give everything that is needed.
+    #[error("{0}")]
+    Sync(String),
+    /// An address cannot be listened at.
+    #[error("{address}: {error}; give another one with --listen, --metrics or --health")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The server cannot speak TLS.
+    #[error("TLS cannot be set up: {0}; this is a bug")]
+    Tls(String),
+}
+
+impl StartError {
+    /// The exit status that goes with it.
+    #[must_use]
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Directory { .. } | Self::Sockets { .. } | Self::Listen { .. } => EXIT_USAGE,
+            Self::ApiServer(_) | Self::Sync(_) => EXIT_UNAVAILABLE,
+            Self::Watch | Self::Tls(_) => EXIT_SOFTWARE,
+        }
+    }
 }
 
 /// The agent.
@@ -61,7 +95,8 @@ pub struct App;
 /// An agent that serves.
 #[derive(Debug)]
 pub struct Running {
-    watch: Watch,
+    /// Of a directory.
+    watch: Option<Watch>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -76,6 +111,15 @@ struct Snapshot {
 type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
 
 impl App {
+    /// Starts an agent on Kubernetes in the current runtime, with the API server
+    /// that the environment names. Everything has been listed when this returns.
+    ///
+    /// # Errors
+    /// A [`StartError`] with cause and remedy; after 45 s at the latest.
+    pub async fn start_in_cluster(config: ClusterConfig) -> Result<Running, StartError> {
+        kubernetes::start(config).await
+    }
+
     /// Starts an agent in the current runtime. It serves when this returns:
     /// every file has been read once, every pod has its socket, and `.ready`
     /// lies beside them.
@@ -103,13 +147,17 @@ impl App {
         let task = tokio::spawn(follow(server, snapshots, ready, stopped));
         // Without a word the task has ended, which `wait` then tells.
         let _ = is_ready.await;
-        Ok(Running { watch, stop, task })
+        Ok(Running { watch: Some(watch), stop, task })
     }
 }
 
 impl Running {
-    /// Waits until the agent ends by itself, which it does only if its watching
-    /// thread has: a bug, after which sidecars keep what they have.
+    pub(crate) fn of_cluster(stop: oneshot::Sender<()>, task: JoinHandle<()>) -> Self {
+        Self { watch: None, stop, task }
+    }
+
+    /// Waits until the agent ends by itself, which it does only if a part of it
+    /// has: a bug, after which sidecars keep what they have.
     pub async fn wait(&mut self) {
         // It cannot be awaited twice, but whoever asks again gets the same answer.
         if !self.task.is_finished() {
@@ -124,7 +172,9 @@ impl Running {
         if !self.task.is_finished() {
             let _ = self.task.await;
         }
-        self.watch.stop();
+        if let Some(watch) = self.watch {
+            watch.stop();
+        }
     }
 }
 
@@ -136,12 +186,9 @@ fn judge(
     let mut world = World::new(registry);
     let mut journal = Journal::default();
     move |manifests| {
-        let mut notices = world.update(&manifests);
-        let slices = world.slices();
-        let warnings = slices.values().flat_map(|slice| &slice.warnings);
-        notices.extend(warnings.map(|text| Notice::new(Severity::Warning, 0, text)));
+        let notices = world.update(&manifests);
         journal.news(notices).iter().for_each(Notice::log);
-        let snapshot = Snapshot { slices, policies: world.policy_count() };
+        let snapshot = Snapshot { slices: world.slices().clone(), policies: world.policy_count() };
         sender.send_replace(Some(Arc::new(snapshot)));
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use remora_agent::{App, EXIT_SOFTWARE, EXIT_USAGE, Options, StartError};
+use remora_agent::{App, EXIT_SOFTWARE, EXIT_USAGE, Mode, Options, Running, StartError, start_log};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -16,12 +16,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if answer.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
-    tracing_subscriber::fmt()
-        .with_max_level(options.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    start_log(options.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome =
         runtime.context("starting the runtime").and_then(|runtime| runtime.block_on(run(options)));
@@ -34,12 +29,16 @@ fn main() -> ExitCode {
 async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
-    let mut running = match App::start(options.config()).await {
+    let started = tokio::select! {
+        started = start(options.mode()) => started,
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+    };
+    let mut running = match started {
         Ok(running) => running,
-        Err(error @ StartError::Watch) => return Err(error.into()),
         Err(error) => {
             tracing::error!("{error}");
-            return Ok(ExitCode::from(EXIT_USAGE));
+            return Ok(ExitCode::from(error.exit_status()));
         }
     };
     tokio::select! {
@@ -50,4 +49,11 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     running.shutdown().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn start(mode: Mode) -> Result<Running, StartError> {
+    match mode {
+        Mode::Directory(config) => App::start(config).await,
+        Mode::Cluster(config) => App::start_in_cluster(config).await,
+    }
 }

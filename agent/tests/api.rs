@@ -54,7 +54,7 @@ async fn each_pod_gets_its_slice_and_no_other() {
     let response = policies.accept().await;
     let [own] = resources::<NetworkPolicy>(&response).try_into().expect("one policy");
     assert_eq!(own.endpoint_ips, ["10.0.0.1"]);
-    let own_hosts: Vec<NetworkPolicyHosts> = resources(&hosts.accept().await);
+    let own_hosts = resources::<NetworkPolicyHosts>(&hosts.accept().await);
     assert_eq!(addresses(&own_hosts), ["10.0.0.2"]);
     assert_eq!(named(&own), [own_hosts[0].policy]);
 
@@ -95,7 +95,7 @@ async fn an_edit_is_pushed_within_a_second_addresses_first() {
     hosts.answer(&next_hosts, None).await;
     let next = policies.accept().await;
     assert!(edited.elapsed() < held + Duration::from_secs(1), "{:?}", edited.elapsed());
-    assert_eq!(addresses(&resources::<NetworkPolicyHosts>(&next_hosts)), ["10.0.0.3"]);
+    assert_eq!(addresses(&resources(&next_hosts)), ["10.0.0.3"]);
     let version = |response: &remora_api::discovery::DiscoveryResponse| {
         response.version_info.parse::<u64>().expect("a number")
     };
@@ -173,7 +173,7 @@ async fn the_latest_version_wins_over_a_sidecar_that_does_not_listen() {
             let version = response.version_info.parse().expect("a number");
             assert!(last < version);
             last = version;
-            if addresses(&resources::<NetworkPolicyHosts>(&response)) == ["10.0.0.59"] {
+            if addresses(&resources(&response)) == ["10.0.0.59"] {
                 return;
             }
         }

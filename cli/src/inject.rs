@@ -1,27 +1,39 @@
-//! `remora inject` and `remora uninject`: a Pod's manifest with Remora in it, and without.
+//! `remora inject` and `remora uninject`: a manifest with Remora in its pods, and without.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
-use remora_injector::{InjectConfig, InjectError, Refused, inject, rewrite, uninject};
+use remora_injector::{
+    AGENT_URL, AgentAddress, InjectConfig, InjectError, Refused, inject, rewrite, uninject,
+};
 use remora_manifest::MAX_BYTES;
 use serde_json::Value;
 
-/// Put Remora into the Pods of a manifest, and print it
+/// Put Remora into the pods of a manifest, and print it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Documents that are no Pods are printed as they are. Injecting again changes nothing.
+Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, ReplicationControllers, Jobs and CronJobs
+are injected, also those in a List; everything else is printed as it is, and named on standard error.
+Injecting again changes nothing.
+
+Annotations of the pod (in a workload: of its template) are for its sidecar:
+  remora.dev/cpu-request, remora.dev/cpu-limit          such as 250m
+  remora.dev/memory-request, remora.dev/memory-limit    such as 128Mi
+  remora.dev/log-level                                  off, error, warn, info, debug or trace
 
 Example:
-  remora inject -f pod.yaml | kubectl apply -f -")]
+  remora inject -f deployment.yaml | kubectl apply -f -")]
 pub(crate) struct InjectArgs {
     #[command(flatten)]
     source: Source,
-    /// The node's directory in which the agent keeps each pod's socket
-    #[arg(long, value_name = "DIR", value_parser = absolute,
-          default_value_os_t = InjectConfig::default().agent_sockets)]
-    agent_sockets: PathBuf,
+    /// Where the sidecars reach the agent, over TLS
+    #[arg(long, value_name = "URL", value_parser = agent_url, default_value = AGENT_URL)]
+    agent: String,
+    /// Reach the agent through sockets instead: the node's directory in which it keeps each pod's
+    #[arg(long, value_name = "DIR", value_parser = absolute, conflicts_with = "agent")]
+    agent_sockets: Option<PathBuf>,
     /// The image of the init container, which redirects the pod's traffic
     #[arg(long, value_name = "IMAGE", default_value_t = InjectConfig::default().init_image)]
     init_image: String,
@@ -30,13 +42,13 @@ pub(crate) struct InjectArgs {
     sidecar_image: String,
 }
 
-/// Take Remora out of the Pods of a manifest, and print it
+/// Take Remora out of the pods of a manifest, and print it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Gives back what `remora inject` was given; Pods without Remora are printed as they are.
+Gives back what `remora inject` was given; pods without Remora are printed as they are.
 
 Example:
-  remora uninject -f injected.yaml > pod.yaml")]
+  kubectl get deployment cart -o yaml | remora uninject -f - | kubectl apply -f -")]
 pub(crate) struct UninjectArgs {
     #[command(flatten)]
     source: Source,
@@ -89,8 +101,12 @@ impl InjectArgs {
     /// # Errors
     /// Nothing was printed; see [`ManifestError`].
     pub(crate) fn run(&self, streams: &mut Streams<'_>) -> Result<(), ManifestError> {
+        let agent = match &self.agent_sockets {
+            Some(directory) => AgentAddress::Sockets(directory.clone()),
+            None => AgentAddress::Url(self.agent.clone()),
+        };
         let config = InjectConfig {
-            agent_sockets: self.agent_sockets.clone(),
+            agent,
             init_image: self.init_image.clone(),
             sidecar_image: self.sidecar_image.clone(),
         };
@@ -149,4 +165,19 @@ fn read_bounded(input: impl Read) -> io::Result<Vec<u8>> {
 fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("it has to begin with /") }
+}
+
+/// `https://HOST:PORT`, and nothing that would be lost on the way to the sidecar.
+fn agent_url(text: &str) -> Result<String, &'static str> {
+    let problem = "it has to be https://HOST:PORT";
+    let (host, port) =
+        text.strip_prefix("https://").and_then(|rest| rest.rsplit_once(':')).ok_or(problem)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let is_host = match host.strip_prefix('[') {
+        Some(ip) => ip.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.chars().all(is_name),
+    };
+    let is_port =
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port > 0);
+    if is_host && is_port { Ok(text.to_owned()) } else { Err(problem) }
 }

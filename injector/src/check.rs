@@ -1,27 +1,16 @@
-//! Which manifests are Pods, and which Pods cannot run with Remora.
+//! Which Pods cannot run with Remora.
 
 #[cfg(test)]
 mod tests;
 
-use remora_manifest::Field;
-use serde_json::Value;
+use remora_manifest::{Field, FieldPath};
 
-use crate::config::{OWN_PORTS, PROXY_UID};
-use crate::{AGENT_VOLUME, INIT_CONTAINER, InjectError, SIDECAR_CONTAINER};
+use crate::config::{OWN_PORTS, OWN_VOLUMES, PROXY_UID};
+use crate::workload::Workload;
+use crate::{INIT_CONTAINER, InjectError, SIDECAR_CONTAINER};
 
 /// Every kind of container that a pod has.
 const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
-
-/// Kinds that hold a Pod's template.
-const TEMPLATE_KINDS: [&str; 7] = [
-    "CronJob",
-    "DaemonSet",
-    "Deployment",
-    "Job",
-    "ReplicaSet",
-    "ReplicationController",
-    "StatefulSet",
-];
 
 /// Containers that redirect a pod's traffic, and the mesh that they belong to. Two
 /// redirections in one pod would fight over the same connections.
@@ -39,47 +28,9 @@ const REDIRECTORS: [(&str, &str); 11] = [
     ("linkerd-proxy", "Linkerd"),
 ];
 
-/// Whose agent socket a pod gets.
-#[derive(Debug)]
-pub(crate) struct Identity {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
-
-/// Whether a manifest says that it is a Pod.
-pub fn is_pod(manifest: &Value) -> bool {
-    manifest.get("apiVersion").and_then(Value::as_str) == Some("v1")
-        && manifest.get("kind").and_then(Value::as_str) == Some("Pod")
-}
-
-/// Whether a pod has the sidecar, so that an agent should serve it.
-pub fn is_injected(pod: &Value) -> bool {
-    let containers = pod.pointer("/spec/initContainers").and_then(Value::as_array);
-    let is_sidecar =
-        |item: &Value| item.get("name").and_then(Value::as_str) == Some(SIDECAR_CONTAINER);
-    is_pod(pod) && containers.is_some_and(|items| items.iter().any(is_sidecar))
-}
-
-/// Only Pods are injected.
-pub(crate) fn kind(pod: &Field<'_>) -> Result<(), InjectError> {
-    let version = pod.require("apiVersion")?;
-    let kind = pod.require("kind")?;
-    match (version.string()?, kind.string()?) {
-        ("v1", "Pod") => Ok(()),
-        (_, other) if TEMPLATE_KINDS.contains(&other) => {
-            Err(kind.error(format!("is {other}, no Pod"), "inject Pods; templates come later"))
-        }
-        ("v1", "List") => Err(kind.error("is List, no Pod", "give each Pod its own document")),
-        (version, other) => {
-            Err(kind.error(format!("is {version} {other}, no v1 Pod"), "give a v1 Pod"))
-        }
-    }
-    .map_err(InjectError::from)
-}
-
 /// That containers and volumes are lists of maps with names.
-pub(crate) fn shape(pod: &Field<'_>) -> Result<(), InjectError> {
-    let spec = pod.require("spec")?;
+pub(crate) fn shape(template: &Field<'_>) -> Result<(), InjectError> {
+    let spec = template.require("spec")?;
     for name in CONTAINER_LISTS.into_iter().chain(["volumes"]) {
         for item in items(&spec, name)? {
             item.require("name")?.string()?;
@@ -89,34 +40,65 @@ pub(crate) fn shape(pod: &Field<'_>) -> Result<(), InjectError> {
 }
 
 /// That a pod which carries nothing of ours can be injected.
-pub(crate) fn injectable(pod: &Field<'_>) -> Result<Identity, InjectError> {
-    shape(pod)?;
-    let identity = identity(pod)?;
-    let spec = pod.require("spec")?;
+pub(crate) fn injectable(template: &Field<'_>, workload: &Workload) -> Result<(), InjectError> {
+    shape(template)?;
+    if workload.is_pod() {
+        has_a_name(template)?;
+    }
+    let spec = template.require("spec")?;
     host_network(&spec)?;
     security_context(&spec)?;
     for volume in items(&spec, "volumes")? {
         let name = volume.require("name")?;
-        if name.string()? == AGENT_VOLUME {
+        if OWN_VOLUMES.contains(&name.string()?) {
             return Err(foreign(&name));
         }
     }
+    let mut names = Vec::new();
     for list in CONTAINER_LISTS {
         for item in items(&spec, list)? {
             container(&item)?;
+            let name = item.require("name")?;
+            // Their probes would share one path on the health port.
+            if names.contains(&name.string()?) {
+                let problem = format!("`{}` is the name of another container", name.string()?);
+                return Err(name.error(problem, "rename one of the two").into());
+            }
+            names.push(name.string()?);
         }
     }
-    Ok(identity)
+    Ok(())
 }
 
-/// The agent's socket has the pod's name in its path, so the name must be known, and harmless.
-fn identity(pod: &Field<'_>) -> Result<Identity, InjectError> {
+fn has_a_name(pod: &Field<'_>) -> Result<(), InjectError> {
     let metadata = pod.require("metadata")?;
+    for name in ["name", "generateName"] {
+        if let Some(field) = metadata.get_given(name)? {
+            field.string()?;
+            return Ok(());
+        }
+    }
+    let field = metadata.path.key("name");
+    Err(InjectError::new(field, "is missing", "give the Pod a name or a generateName"))
+}
+
+/// The directory of a pod's agent socket. It has the pod's name in it, so the name must be
+/// known, and harmless.
+pub(crate) fn socket_directory(
+    template: &Field<'_>,
+    workload: &Workload,
+) -> Result<String, InjectError> {
+    if !workload.is_pod() {
+        let problem = format!("is {}, whose pods have no names yet", workload.kind());
+        let remedy = "inject Pods where agents have sockets, \
+                      or let the sidecars reach the agent at its URL";
+        return Err(InjectError::new(FieldPath::root().key("kind"), problem, remedy));
+    }
+    let metadata = template.require("metadata")?;
     let Some(name) = metadata.get_given("name")? else {
         let remedy = "give the Pod a name: its agent socket is named after it, \
                       and generateName is settled too late for that";
-        let field = metadata.path.key("name");
-        return Err(InjectError::new(field, "is missing", remedy));
+        return Err(InjectError::new(metadata.path.key("name"), "is missing", remedy));
     };
     if !is_dns_name(name.string()?, 253) {
         let remedy = "use lower-case letters, digits, '-' and '.'";
@@ -132,7 +114,7 @@ fn identity(pod: &Field<'_>) -> Result<Identity, InjectError> {
             return Err(field.error("is no name that a namespace can have", remedy).into());
         }
     };
-    Ok(Identity { namespace: namespace.to_owned(), name: name.string()?.to_owned() })
+    Ok(format!("{namespace}_{}", name.string()?))
 }
 
 fn host_network(spec: &Field<'_>) -> Result<(), InjectError> {
@@ -156,9 +138,13 @@ fn container(container: &Field<'_>) -> Result<(), InjectError> {
         let problem = format!("`{name}` redirects this pod's traffic for {mesh}");
         return Err(field.error(problem, format!("take the pod out of {mesh} first")).into());
     }
+    if !is_dns_name(name, 63) || name.contains('.') {
+        let remedy = "use lower-case letters, digits and '-'";
+        return Err(field.error("is no name that a container can have", remedy).into());
+    }
     security_context(container)?;
     ports(container)?;
-    agent_mount(container)
+    own_mounts(container)
 }
 
 /// Nobody but the proxy may be the proxy: its traffic is not redirected, its socket is its own.
@@ -193,12 +179,12 @@ fn ports(container: &Field<'_>) -> Result<(), InjectError> {
     Ok(())
 }
 
-/// The agent's socket is for the sidecar alone.
-fn agent_mount(container: &Field<'_>) -> Result<(), InjectError> {
+/// Socket, CA bundle and token are for the sidecar alone.
+fn own_mounts(container: &Field<'_>) -> Result<(), InjectError> {
     for mount in items(container, "volumeMounts")? {
         let name = mount.require("name")?;
-        if name.string()? == AGENT_VOLUME {
-            let problem = format!("`{AGENT_VOLUME}` is for Remora's sidecar alone");
+        if OWN_VOLUMES.contains(&name.string()?) {
+            let problem = format!("`{}` is for Remora's sidecar alone", name.string()?);
             return Err(name.error(problem, "remove the mount").into());
         }
     }
@@ -212,7 +198,7 @@ fn foreign(name: &Field<'_>) -> InjectError {
 }
 
 /// The entries of a list that may be absent.
-fn items<'a>(parent: &Field<'a>, name: &str) -> Result<Vec<Field<'a>>, InjectError> {
+pub(crate) fn items<'a>(parent: &Field<'a>, name: &str) -> Result<Vec<Field<'a>>, InjectError> {
     match parent.get_given(name)? {
         None => Ok(Vec::new()),
         Some(list) => Ok(list.items()?.collect()),

@@ -8,8 +8,27 @@ pub const INIT_CONTAINER: &str = "remora-init";
 pub const SIDECAR_CONTAINER: &str = "remora";
 /// The volume that holds the agent's socket.
 pub const AGENT_VOLUME: &str = "remora-agent";
+/// The volume with the CA bundle that the agent's certificate is checked against.
+pub const CA_VOLUME: &str = "remora-ca";
+/// The volume with the token by which the agent knows the pod.
+pub const TOKEN_VOLUME: &str = "remora-token";
+/// Every volume that may be ours.
+pub const OWN_VOLUMES: [&str; 3] = [AGENT_VOLUME, CA_VOLUME, TOKEN_VOLUME];
+
+/// What the names of all our annotations begin with.
+pub const ANNOTATION_PREFIX: &str = "remora.dev/";
 /// The annotation that says what was injected, and what was there before.
 pub const STATUS_ANNOTATION: &str = "remora.dev/status";
+/// Which container `kubectl logs` and `kubectl exec` mean when they are told none.
+pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+
+/// Where the agent of a usual installation is reached.
+pub const AGENT_URL: &str = "https://remora-agent.remora.svc:16010";
+/// Whom the sidecar's token is for. No other token is taken by the agent, and
+/// this one is taken by nobody else.
+pub const TOKEN_AUDIENCE: &str = "remora-agent";
+/// The ConfigMap that the agent keeps in the namespaces of injected pods.
+pub const CA_CONFIG_MAP: &str = "remora-ca";
 
 /// The uid and gid that the sidecar runs as, and that nobody else in the pod may.
 pub const PROXY_UID: u32 = 16006;
@@ -21,20 +40,34 @@ pub const OUTBOUND_PORT: u16 = 16001;
 pub const ADMIN_PORT: u16 = 16000;
 /// Where metrics are scraped.
 pub const METRICS_PORT: u16 = 16020;
-/// Where the kubelet asks for health.
+/// Where the kubelet's rewritten probes and hooks arrive.
 pub const HEALTH_PORT: u16 = 16021;
 /// Every port that the sidecar listens on.
 pub const OWN_PORTS: [u16; 5] =
     [ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, METRICS_PORT, HEALTH_PORT];
 
-/// Where the sidecar finds the agent's volume.
+/// The most bytes of `REMORA_PROBES`. The kernel ends one variable at 128 KiB, and with it
+/// the container's start, long after the API server took the manifest.
+pub const MAX_PROBES_BYTES: usize = 64 << 10;
+
+/// Where the sidecar finds what connects it to the agent.
 pub(crate) const AGENT_MOUNT: &str = "/run/remora";
+
+/// How a sidecar reaches the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentAddress {
+    /// Over TLS, at `https://HOST:PORT`: the way of a cluster.
+    Url(String),
+    /// Through a unix socket: the node's directory in which the agent keeps a directory for
+    /// each pod, with its socket. Only Pods with a name can be injected so.
+    Sockets(PathBuf),
+}
 
 /// What differs between installations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InjectConfig {
-    /// The node's directory in which the agent keeps a directory for each pod, with its socket.
-    pub agent_sockets: PathBuf,
+    /// Where the agent is.
+    pub agent: AgentAddress,
     /// The image of the init container.
     pub init_image: String,
     /// The image of the sidecar.
@@ -42,11 +75,11 @@ pub struct InjectConfig {
 }
 
 impl Default for InjectConfig {
-    /// The images of this very version, and the agent's usual directory.
+    /// The images of this very version, and the agent of a usual installation.
     fn default() -> Self {
         let version = env!("CARGO_PKG_VERSION");
         Self {
-            agent_sockets: PathBuf::from("/run/remora/pods"),
+            agent: AgentAddress::Url(AGENT_URL.to_owned()),
             init_image: format!("remora/init:{version}"),
             sidecar_image: format!("remora/sidecar:{version}"),
         }

@@ -1,6 +1,6 @@
 //! Why a manifest is not injected.
 
-use remora_manifest::{FieldError, FieldPath, Node};
+use remora_manifest::{Field, FieldError, FieldPath, Segment};
 
 /// A refusal: prints as `FIELD: problem; remedy`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,11 +23,21 @@ impl InjectError {
         Self { field, problem: problem.into(), remedy: remedy.into() }
     }
 
-    /// The same refusal with the file and line of its field in the text that was read.
-    pub fn located(self, document: &Node) -> FieldError {
+    /// The document is no map at all.
+    pub(crate) fn no_map() -> Self {
+        Self::new(FieldPath::root(), "is not a map", "write a map")
+    }
+
+    /// The same refusal with the file and line of its field, and with its path in the
+    /// document that `object` was read from: an object may be an item of a List.
+    pub fn located(self, object: &Field<'_>) -> FieldError {
+        let step = |path: FieldPath, segment: &Segment| match segment {
+            Segment::Key(name) => path.key(name),
+            Segment::Index(index) => path.index(*index),
+        };
         FieldError {
-            location: document.locate(&self.field).clone(),
-            path: self.field,
+            location: object.node.locate(&self.field).clone(),
+            path: self.field.segments().iter().fold(object.path.clone(), step),
             problem: self.problem,
             remedy: self.remedy,
         }

@@ -1,4 +1,4 @@
-//! A manifest file rewritten offline: each Pod in it, and nothing else, is changed.
+//! A manifest file rewritten offline: each Pod and workload in it, and nothing else, is changed.
 
 use std::path::Path;
 
@@ -6,13 +6,14 @@ use remora_manifest::{Field, FieldError, Node, read_bytes, to_yaml};
 use serde_json::Value;
 
 use crate::InjectError;
+use crate::workload::Workload;
 
-/// A file's documents with its Pods changed.
+/// A file's documents with its Pods and workloads changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     /// All documents as YAML, in their order.
     pub yaml: String,
-    /// What a person should know: which documents were passed through as they are.
+    /// What a person should know: which objects were passed through as they are.
     pub notes: Vec<String>,
 }
 
@@ -21,64 +22,95 @@ pub struct Rewritten {
 #[error("{}", .0.join("\n"))]
 pub struct Refused(pub Vec<String>);
 
-/// Rewrites each Pod in a YAML or JSON file by `change`. Other documents keep their values.
+/// Rewrites each Pod and workload in a YAML or JSON file by `change`, items of Lists included.
+/// Other objects keep their values.
 ///
 /// # Errors
-/// Some document cannot be read or is no Kubernetes object, `change` refuses a Pod, a List
-/// hides Pods from us, or there is no Pod at all. One bad document refuses the whole file,
-/// so that nobody applies half of it.
+/// Some document cannot be read or is no Kubernetes object, `change` refuses an object, or
+/// there is nothing to change at all. One bad object refuses the whole file, so that nobody
+/// applies half of it.
 pub fn rewrite(
     bytes: &[u8],
     file: &Path,
     change: impl Fn(&Value) -> Result<Value, InjectError>,
 ) -> Result<Rewritten, Refused> {
-    let (mut yaml, mut notes, mut problems) = (String::new(), Vec::new(), Vec::new());
-    let mut has_pod = false;
+    let mut rewriting = Rewriting { change, changed: 0, notes: Vec::new(), problems: Vec::new() };
+    let mut yaml = Vec::new();
     for document in read_bytes(bytes, file) {
-        let changed = document.map_err(|error| error.to_string()).and_then(|node| {
-            let kind = kind(&node).map_err(|error| error.to_string())?;
-            if kind != "Pod" {
-                notes.push(passed_through(&node, kind));
-                return Ok(node.to_json());
-            }
-            has_pod = true;
-            change(&node.to_json()).map_err(|error| error.located(&node).to_string())
-        });
-        match changed {
-            Ok(value) => {
-                if !yaml.is_empty() {
-                    yaml.push_str("---\n");
-                }
-                yaml.push_str(&to_yaml(&value));
-            }
-            Err(problem) => problems.push(problem),
+        match document {
+            Ok(node) => yaml.extend(rewriting.object(&Field::root(&node)).as_ref().map(to_yaml)),
+            Err(error) => rewriting.problems.push(error.to_string()),
         }
     }
-    if problems.is_empty() && !has_pod {
+    let Rewriting { changed, notes, mut problems, .. } = rewriting;
+    if problems.is_empty() && changed == 0 {
         let found =
             if notes.is_empty() { "the file is empty".to_owned() } else { notes.join(", ") };
-        problems.push(format!("no Pod in {}; give a file with a v1 Pod ({found})", file.display()));
+        let file = file.display();
+        problems.push(format!("no Pod in {file}; give a file with Pods or workloads ({found})"));
     }
-    if problems.is_empty() { Ok(Rewritten { yaml, notes }) } else { Err(Refused(problems)) }
+    if problems.is_empty() {
+        Ok(Rewritten { yaml: yaml.join("---\n"), notes })
+    } else {
+        Err(Refused(problems))
+    }
 }
 
-/// The document's kind, unless it would hide Pods.
-fn kind(document: &Node) -> Result<&str, FieldError> {
-    let root = Field::root(document);
-    let kind = root.require("kind")?;
-    if kind.string()? == "List"
-        && let Some(items) = root.get_given("items")?
-    {
-        let is_pod = |item: Field<'_>| item.node.get("kind").and_then(Node::as_str) == Some("Pod");
-        if items.items()?.any(is_pod) {
-            return Err(kind.error("is List, and holds Pods", "give each Pod its own document"));
+/// What is known while a file is walked through.
+struct Rewriting<F> {
+    change: F,
+    changed: usize,
+    notes: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&Value) -> Result<Value, InjectError>> Rewriting<F> {
+    /// The object as it is to be written; none if it is refused.
+    fn object(&mut self, object: &Field<'_>) -> Option<Value> {
+        match self.changed(object) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.push(error.to_string());
+                None
+            }
         }
     }
-    kind.string()
+
+    fn changed(&mut self, object: &Field<'_>) -> Result<Value, FieldError> {
+        let kind = object.require("kind")?.string()?;
+        if kind == "List" {
+            return self.list(object);
+        }
+        let relative = Field::root(object.node);
+        let located = |error: InjectError| error.located(object);
+        if Workload::find(&relative).map_err(located)?.is_none() {
+            self.notes.push(passed_through(object.node, kind));
+            return Ok(object.node.to_json());
+        }
+        self.changed = self.changed.saturating_add(1);
+        (self.change)(&object.node.to_json()).map_err(located)
+    }
+
+    fn list(&mut self, list: &Field<'_>) -> Result<Value, FieldError> {
+        let mut value = list.node.to_json();
+        if let (Some(items), Value::Object(fields)) = (list.get_given("items")?, &mut value) {
+            let items: Vec<Value> = items.items()?.filter_map(|item| self.object(&item)).collect();
+            fields.insert("items".to_owned(), items.into());
+        }
+        Ok(value)
+    }
 }
 
-fn passed_through(document: &Node, kind: &str) -> String {
-    let name = document.get("metadata").and_then(|metadata| metadata.get("name"));
+fn passed_through(object: &Node, kind: &str) -> String {
+    let name = object.get("metadata").and_then(|metadata| metadata.get("name"));
     let name = name.and_then(Node::as_str).map(|name| format!(" {name}")).unwrap_or_default();
-    format!("{}: {kind}{name} is no Pod, left as it is", document.location.file_and_line())
+    let place = object.location.file_and_line();
+    let containers = ["spec", "template", "spec", "containers"];
+    match containers.into_iter().try_fold(object, |node, name| node.get(name)) {
+        None => format!("{place}: {kind}{name} is no Pod, left as it is"),
+        Some(_) => format!(
+            "{place}: {kind}{name} is no kind that Remora knows, left as it is: \
+             the pods of its template run without Remora"
+        ),
+    }
 }

@@ -1,27 +1,35 @@
-//! Puts Remora into a Pod, and takes it out again: pure functions from manifest to manifest.
+//! Puts Remora into a Pod or a workload's template, and takes it out again: pure functions
+//! from manifest to manifest.
 //!
 //! [`inject`] adds an init container that redirects the pod's traffic, the sidecar that
-//! judges it, and the volume through which the sidecar reaches its agent. The annotation
+//! judges it, and the volumes through which the sidecar reaches its agent; and it leads the
+//! kubelet's probes and hooks to the sidecar, which asks the originals. The annotation
 //! [`STATUS_ANNOTATION`] remembers what the pod looked like before, so that [`uninject`]
 //! gives back the very same value. Fields that we do not know pass through untouched.
 //!
-//! For any Pod `p` that [`inject`] accepts, `inject(inject(p)) == inject(p)` and, if `p` was
-//! not injected before, `uninject(inject(p)) == p`. Injecting again takes our parts out and
-//! renders them anew, so what counts is never what a pod says that it carries.
+//! For any manifest `p` that [`inject`] accepts, `inject(inject(p)) == inject(p)` and, if `p`
+//! was not injected before, `uninject(inject(p)) == p`. Injecting again takes our parts out
+//! and renders them anew, so what counts is never what a pod says that it carries.
 
 mod check;
 mod config;
 mod error;
 mod file;
 mod mutate;
+mod probes;
+mod quantity;
 mod render;
+mod settings;
 mod status;
+mod workload;
 
-pub use check::{is_injected, is_pod};
 pub use config::{
-    ADMIN_PORT, AGENT_VOLUME, HEALTH_PORT, INBOUND_PORT, INIT_CONTAINER, InjectConfig,
-    METRICS_PORT, OUTBOUND_PORT, OWN_PORTS, PROXY_UID, SIDECAR_CONTAINER, STATUS_ANNOTATION,
+    ADMIN_PORT, AGENT_URL, AGENT_VOLUME, ANNOTATION_PREFIX, AgentAddress, CA_CONFIG_MAP, CA_VOLUME,
+    DEFAULT_CONTAINER_ANNOTATION, HEALTH_PORT, INBOUND_PORT, INIT_CONTAINER, InjectConfig,
+    MAX_PROBES_BYTES, METRICS_PORT, OUTBOUND_PORT, OWN_PORTS, OWN_VOLUMES, PROXY_UID,
+    SIDECAR_CONTAINER, STATUS_ANNOTATION, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 pub use error::InjectError;
 pub use file::{Refused, Rewritten, rewrite};
 pub use mutate::{inject, uninject};
+pub use workload::is_injected;

@@ -4,59 +4,102 @@ use remora_manifest::{Field, FieldPath, Node};
 use serde_json::{Map, Value};
 
 use crate::check;
-use crate::render::{agent_volume, init_container, sidecar_container};
-use crate::status::{Collection, Status};
+use crate::probes::{self, Calls};
+use crate::render::{init_container, sidecar_container, volumes};
+use crate::settings::Settings;
+use crate::status::{Before, Collection, Status};
+use crate::workload::Workload;
 use crate::{
-    AGENT_VOLUME, INIT_CONTAINER, InjectConfig, InjectError, SIDECAR_CONTAINER, STATUS_ANNOTATION,
+    DEFAULT_CONTAINER_ANNOTATION, INIT_CONTAINER, InjectConfig, InjectError, OWN_VOLUMES,
+    SIDECAR_CONTAINER, STATUS_ANNOTATION,
 };
 
-/// The Pod with Remora in it. A Pod without a namespace is taken to be in `default`.
+/// The Pod, or the workload's template, with Remora in it. A Pod without a namespace is
+/// taken to be in `default`, which matters only where its agent socket is named after it.
 ///
 /// # Errors
-/// It is no Pod, it could not run with Remora, or it carries something under our names
-/// that we did not add.
-pub fn inject(pod: &Value, config: &InjectConfig) -> Result<Value, InjectError> {
-    let mut pod = uninject(pod)?;
-    let identity = check::injectable(&Field::root(&Node::from_json(&pod)))?;
-    let status = serde_json::to_string(&Status::of(&pod)).map_err(|error| {
-        InjectError::new(Status::path(), error.to_string(), "report this as a bug of Remora's")
-    })?;
+/// It is of no kind that we know, it could not run with Remora, it carries something under
+/// our names that we did not add, or an annotation of ours that is wrong.
+pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectError> {
+    let mut manifest = uninject(manifest)?;
+    let tree = Node::from_json(&manifest);
+    let root = Field::root(&tree);
+    let workload = Workload::of(&root)?;
+    let template = workload.template(&root)?;
+    check::injectable(&template, workload)?;
+    let settings = Settings::read(&root, workload, &template)?;
+    let calls = Calls::read(&template)?;
+    let volumes = volumes(&config.agent, &template, workload)?;
+    let default_container = default_container(&template)?;
+    let status = Status {
+        default_container: default_container.clone(),
+        probes: calls.originals.clone(),
+        ..Status::new(Before::of(&template.node.to_json()), &volumes)
+    };
+    let status = status.text(&template.path)?;
 
-    let spec = object(&mut pod, "spec")?;
-    let init_containers = list(spec, "initContainers")?;
-    init_containers.insert(0, init_container(config));
-    init_containers.insert(1, sidecar_container(config));
-    let volume = agent_volume(config, &identity.namespace, &identity.name);
-    list(spec, "volumes")?.push(volume);
-    let annotations = object_in(object(&mut pod, "metadata")?, "annotations")?;
+    let pod = workload.template_mut(&mut manifest)?;
+    let annotations = object_in(object_in(pod, "metadata")?, "annotations")?;
+    if let Some(name) = default_container {
+        annotations.insert(DEFAULT_CONTAINER_ANNOTATION.to_owned(), name.into());
+    }
     annotations.insert(STATUS_ANNOTATION.to_owned(), status.into());
-    Ok(pod)
+    let spec = object_in(pod, "spec")?;
+    calls.rewrite(spec);
+    list_in(spec, "initContainers")?
+        .splice(0..0, [init_container(config), sidecar_container(config, &settings, &calls)]);
+    list_in(spec, "volumes")?.extend(volumes);
+    Ok(manifest)
 }
 
-/// The Pod as it was before [`inject`]; what was added since by others stays. A Pod that
+/// The manifest as it was before [`inject`]; what was added since by others stays. One that
 /// was not injected is given back as it is.
 ///
 /// # Errors
-/// It is no Pod, or its status annotation is none that we understand.
-pub fn uninject(pod: &Value) -> Result<Value, InjectError> {
-    let tree = Node::from_json(pod);
+/// It is of no kind that we know, or its status annotation is none that we understand.
+pub fn uninject(manifest: &Value) -> Result<Value, InjectError> {
+    let tree = Node::from_json(manifest);
     let root = Field::root(&tree);
-    check::kind(&root)?;
-    let mut pod = pod.clone();
-    let Some(status) = Status::read(&root)? else { return Ok(pod) };
-    check::shape(&root)?;
+    let workload = Workload::of(&root)?;
+    let template = workload.template(&root)?;
+    let mut manifest = manifest.clone();
+    let Some(status) = Status::read(&template)? else { return Ok(manifest) };
+    check::shape(&template)?;
 
     let before = status.before;
-    let spec = object(&mut pod, "spec")?;
+    let pod = workload.template_mut(&mut manifest)?;
+    let spec = object_in(pod, "spec")?;
     let containers = [INIT_CONTAINER, SIDECAR_CONTAINER];
     remove_named(spec, "initContainers", &containers, before.init_containers)?;
-    remove_named(spec, "volumes", &[AGENT_VOLUME], before.volumes)?;
-    let metadata = object(&mut pod, "metadata")?;
+    remove_named(spec, "volumes", &OWN_VOLUMES, before.volumes)?;
+    probes::restore(spec, &status.probes);
+    let metadata = object_in(pod, "metadata")?;
     let annotations = object_in(metadata, "annotations")?;
     annotations.shift_remove(STATUS_ANNOTATION);
+    let named = annotations.get(DEFAULT_CONTAINER_ANNOTATION).and_then(Value::as_str);
+    if named.is_some() && named == status.default_container.as_deref() {
+        annotations.shift_remove(DEFAULT_CONTAINER_ANNOTATION);
+    }
     let is_empty = annotations.is_empty();
     restore(metadata, "annotations", is_empty, before.annotations);
-    Ok(pod)
+    let is_empty = metadata.is_empty();
+    restore(pod, "metadata", is_empty, before.metadata);
+    Ok(manifest)
+}
+
+/// The name of the first container, unless somebody has named a default already.
+fn default_container(template: &Field<'_>) -> Result<Option<String>, InjectError> {
+    if let Some(metadata) = template.get_given("metadata")?
+        && let Some(annotations) = metadata.get_given("annotations")?
+        && annotations.get(DEFAULT_CONTAINER_ANNOTATION)?.is_some()
+    {
+        return Ok(None);
+    }
+    let containers = check::items(&template.require("spec")?, "containers")?;
+    match containers.first() {
+        Some(first) => Ok(Some(first.require("name")?.string()?.to_owned())),
+        None => Ok(None),
+    }
 }
 
 /// Takes the first entry of each name out of the list. A second one is not ours, and stays.
@@ -66,7 +109,7 @@ fn remove_named(
     entries: &[&str],
     before: Collection,
 ) -> Result<(), InjectError> {
-    let items = list(parent, name)?;
+    let items = list_in(parent, name)?;
     for entry in entries {
         let is_it = |item: &Value| item.get("name").and_then(Value::as_str) == Some(entry);
         if let Some(position) = items.iter().position(is_it) {
@@ -87,29 +130,21 @@ fn restore(parent: &mut Map<String, Value>, name: &str, is_empty: bool, before: 
     }
 }
 
-/// The document's map `name`, made if it is absent or null.
-fn object<'a>(
-    document: &'a mut Value,
-    name: &str,
-) -> Result<&'a mut Map<String, Value>, InjectError> {
-    let root = document.as_object_mut().ok_or_else(|| malformed(FieldPath::root(), "a map"))?;
-    object_in(root, name)
-}
-
-fn object_in<'a>(
+/// The parent's map `name`, made if it is absent or null.
+pub(crate) fn object_in<'a>(
     parent: &'a mut Map<String, Value>,
     name: &str,
 ) -> Result<&'a mut Map<String, Value>, InjectError> {
     let value = given(parent, name, || Value::Object(Map::new()));
-    value.as_object_mut().ok_or_else(|| malformed(FieldPath::root().key(name), "a map"))
+    value.as_object_mut().ok_or_else(|| malformed(name, "a map"))
 }
 
-fn list<'a>(
+fn list_in<'a>(
     parent: &'a mut Map<String, Value>,
     name: &str,
 ) -> Result<&'a mut Vec<Value>, InjectError> {
     let value = given(parent, name, || Value::Array(Vec::new()));
-    value.as_array_mut().ok_or_else(|| malformed(FieldPath::root().key(name), "a list"))
+    value.as_array_mut().ok_or_else(|| malformed(name, "a list"))
 }
 
 fn given<'a>(
@@ -124,6 +159,7 @@ fn given<'a>(
     value
 }
 
-fn malformed(field: FieldPath, kind: &str) -> InjectError {
+fn malformed(name: &str, kind: &str) -> InjectError {
+    let field = FieldPath::root().key(name);
     InjectError::new(field, format!("is not {kind}"), format!("write {kind}"))
 }

@@ -1,11 +1,20 @@
 //! What is added to a pod.
 
+use remora_manifest::Field;
 use serde_json::{Value, json};
 
+use crate::InjectError;
+use crate::check;
 use crate::config::{
-    AGENT_MOUNT, AGENT_VOLUME, INBOUND_PORT, INIT_CONTAINER, InjectConfig, PROXY_UID,
-    SIDECAR_CONTAINER,
+    AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
+    INIT_CONTAINER, InjectConfig, PROXY_UID, SIDECAR_CONTAINER, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
+use crate::probes::Calls;
+use crate::settings::Settings;
+use crate::workload::Workload;
+
+/// How long a token is good for, in seconds. The kubelet renews it at four fifths of that.
+const TOKEN_SECONDS: u32 = 3600;
 
 /// The init container: root with NET_ADMIN and nothing else, which is what iptables needs.
 pub(crate) fn init_container(config: &InjectConfig) -> Value {
@@ -16,7 +25,10 @@ pub(crate) fn init_container(config: &InjectConfig) -> Value {
             "--inbound-port", INBOUND_PORT.to_string(),
             "--proxy-uid", PROXY_UID.to_string(),
         ],
-        "resources": resources(),
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "16Mi"},
+            "limits": {"memory": "64Mi"},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
@@ -25,31 +37,29 @@ pub(crate) fn init_container(config: &InjectConfig) -> Value {
             "runAsGroup": 0,
             // The pod's own `runAsNonRoot: true` must not reach this container.
             "runAsNonRoot": false,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     })
 }
 
 /// The sidecar. Containers after it start once it is ready, which may take as long as an hour.
-pub(crate) fn sidecar_container(config: &InjectConfig) -> Value {
+pub(crate) fn sidecar_container(
+    config: &InjectConfig,
+    settings: &Settings,
+    calls: &Calls,
+) -> Value {
     json!({
         "name": SIDECAR_CONTAINER,
         "image": config.sidecar_image,
         "args": ["run"],
         "restartPolicy": "Always",
-        "env": [
-            {"name": "REMORA_AGENT", "value": format!("unix:{AGENT_MOUNT}/agent.sock")},
-            from_field("REMORA_POD_NAME", "metadata.name"),
-            from_field("REMORA_POD_NAMESPACE", "metadata.namespace"),
-            from_field("REMORA_POD_UID", "metadata.uid"),
-            from_field("REMORA_POD_IPS", "status.podIPs"),
-            {"name": "REMORA_LOG", "value": "info"},
-        ],
+        "env": env(&config.agent, &settings.log_level, calls),
         "startupProbe": {
             "exec": {"command": ["/remora-sidecar", "ready"]},
             "periodSeconds": 1,
             "failureThreshold": 3600,
         },
-        "resources": resources(),
+        "resources": settings.resources,
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"drop": ["ALL"]},
@@ -57,26 +67,73 @@ pub(crate) fn sidecar_container(config: &InjectConfig) -> Value {
             "runAsUser": PROXY_UID,
             "runAsGroup": PROXY_UID,
             "runAsNonRoot": true,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT}],
+        "volumeMounts": mounts(&config.agent),
     })
 }
 
-/// The pod's own directory of the agent's. `Directory` holds the pod until the agent,
-/// which makes it, knows the pod.
-pub(crate) fn agent_volume(config: &InjectConfig, namespace: &str, name: &str) -> Value {
-    let path = config.agent_sockets.join(format!("{namespace}_{name}"));
-    json!({
-        "name": AGENT_VOLUME,
-        "hostPath": {"path": path.to_string_lossy(), "type": "Directory"},
-    })
-}
-
-/// An idle sidecar stays below 8 MiB; the limit leaves room for connections' buffers.
-fn resources() -> Value {
-    json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}})
+fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
+    let literal = |name: &str, value: &str| json!({"name": name, "value": value});
+    let mut env = match agent {
+        AgentAddress::Url(url) => vec![
+            literal("REMORA_AGENT", url),
+            literal("REMORA_CA", &format!("{AGENT_MOUNT}/ca/ca.crt")),
+            literal("REMORA_TOKEN", &format!("{AGENT_MOUNT}/token/token")),
+        ],
+        AgentAddress::Sockets(_) => {
+            vec![literal("REMORA_AGENT", &format!("unix:{AGENT_MOUNT}/agent.sock"))]
+        }
+    };
+    env.extend([
+        from_field("REMORA_POD_NAME", "metadata.name"),
+        from_field("REMORA_POD_NAMESPACE", "metadata.namespace"),
+        from_field("REMORA_POD_UID", "metadata.uid"),
+        from_field("REMORA_POD_IPS", "status.podIPs"),
+        from_field("REMORA_HOST_IP", "status.hostIP"),
+    ]);
+    env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
+    env.push(literal("REMORA_LOG", log_level));
+    env
 }
 
 fn from_field(name: &str, path: &str) -> Value {
     json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
+}
+
+/// Directories, not single files: only so do a renewed token and a rotated CA reach the pod.
+fn mounts(agent: &AgentAddress) -> Value {
+    match agent {
+        AgentAddress::Url(_) => json!([
+            {"name": CA_VOLUME, "mountPath": format!("{AGENT_MOUNT}/ca"), "readOnly": true},
+            {"name": TOKEN_VOLUME, "mountPath": format!("{AGENT_MOUNT}/token"), "readOnly": true},
+        ]),
+        AgentAddress::Sockets(_) => json!([{"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT}]),
+    }
+}
+
+/// What the sidecar needs to reach the agent.
+pub(crate) fn volumes(
+    agent: &AgentAddress,
+    template: &Field<'_>,
+    workload: &Workload,
+) -> Result<Vec<Value>, InjectError> {
+    match agent {
+        AgentAddress::Url(_) => Ok(vec![
+            // Optional, so that a pod which is there before the bundle starts, and its sidecar
+            // says what it waits for, instead of a kubelet that cannot mount.
+            json!({"name": CA_VOLUME, "configMap": {"name": CA_CONFIG_MAP, "optional": true}}),
+            json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": {
+                "audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token",
+            }}]}}),
+        ]),
+        AgentAddress::Sockets(directory) => {
+            let path = directory.join(check::socket_directory(template, workload)?);
+            // `Directory` holds the pod until the agent, which makes it, knows the pod.
+            Ok(vec![json!({
+                "name": AGENT_VOLUME,
+                "hostPath": {"path": path.to_string_lossy(), "type": "Directory"},
+            })])
+        }
+    }
 }

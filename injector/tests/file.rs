@@ -56,22 +56,82 @@ fn json_is_taken_as_well() {
     assert_eq!(values(&rewritten.yaml).len(), 1);
 }
 
+const LIST: &str = "\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: conf}
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: {name: cart}
+  spec:
+    template:
+      spec:
+        containers:
+        - name: app
+          livenessProbe:
+            tcpSocket: {port: 80}
+";
+
+#[test]
+fn items_of_lists_are_injected_where_they_stand() {
+    let rewritten = injected(LIST).expect("injectable");
+    assert_eq!(rewritten.notes, ["shop.yaml:4: ConfigMap conf is no Pod, left as it is"]);
+    let (before, after) = (&values(LIST)[0], &values(&rewritten.yaml)[0]);
+    assert_eq!(after["items"][0], before["items"][0]);
+    let deployment = inject(&before["items"][1], &InjectConfig::default()).expect("injectable");
+    assert_eq!(after["items"][1], deployment);
+    let back = rewrite(rewritten.yaml.as_bytes(), Path::new("x"), uninject).expect("ours");
+    assert_eq!(&values(&back.yaml)[0], before);
+
+    let bad = LIST.replace("port: 80", "port: web");
+    let error = injected(&bad).expect_err("refused").to_string();
+    let place =
+        "shop.yaml:16: items[1].spec.template.spec.containers[0].livenessProbe.tcpSocket.port: ";
+    assert!(error.starts_with(place), "{error}");
+}
+
+#[test]
+fn templates_of_other_kinds_are_told() {
+    let rollout = LIST.replace("apps/v1", "argoproj.io/v1alpha1").replace("Deployment", "Rollout");
+    let error = injected(&rollout).expect_err("nothing to inject").to_string();
+    let note = "shop.yaml:7: Rollout cart is no kind that Remora knows, left as it is: \
+                the pods of its template run without Remora";
+    assert!(error.contains(note), "{error}");
+}
+
 #[test]
 fn refusals_name_file_line_and_remedy() {
     let table = [
-        ("", "no Pod in shop.yaml; give a file with a v1 Pod (the file is empty)"),
+        ("", "no Pod in shop.yaml; give a file with Pods or workloads (the file is empty)"),
         (
             "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n",
-            "no Pod in shop.yaml; give a file with a v1 Pod \
+            "no Pod in shop.yaml; give a file with Pods or workloads \
              (shop.yaml:1: Service a is no Pod, left as it is)",
         ),
         (
             "apiVersion: v1\nkind: List\nitems:\n- kind: Pod\n",
-            "shop.yaml:2: kind: is List, and holds Pods; give each Pod its own document",
+            "shop.yaml:4: items[0].apiVersion: is missing; add it",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{}, {kind: 1}]\n",
+            "shop.yaml:3: items[0].kind: is missing; add it\n\
+             shop.yaml:3: items[1].kind: expected a string, found a number; put it in quotes",
+        ),
+        (
+            "apiVersion: apps/v1\nkind: DeploymentList\nitems: []\n",
+            "shop.yaml:2: kind: is DeploymentList, whose items do not say theirs; \
+             write it as List, each Deployment with its apiVersion and kind",
         ),
         ("a: 1\n", "shop.yaml:1: kind: is missing; add it"),
         ("- a\n", "shop.yaml:1: document: expected a map, found a list; write a map"),
-        ("apiVersion: v2\nkind: Pod\n", "shop.yaml:2: kind: is v2 Pod, no v1 Pod; give a v1 Pod"),
+        (
+            "kind: Deployment\napiVersion: apps/v1beta1\n",
+            "shop.yaml:2: apiVersion: is apps/v1beta1, in which no cluster serves Deployment; \
+             write apps/v1",
+        ),
         (
             "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostNetwork: true\n",
             "shop.yaml:5: spec.hostNetwork: is true; give the Pod its own network: \

@@ -2,45 +2,129 @@
 
 use std::path::PathBuf;
 
-use remora_injector::{InjectConfig, inject};
-use remora_manifest::to_yaml;
-use serde_json::json;
+use remora_injector::{AgentAddress, InjectConfig, inject, is_injected, uninject};
+use remora_manifest::{read, to_yaml};
+use serde_json::{Value, json};
+
+fn config(agent: AgentAddress) -> InjectConfig {
+    InjectConfig {
+        agent,
+        init_image: "remora/init:1".to_owned(),
+        sidecar_image: "remora/sidecar:1".to_owned(),
+    }
+}
+
+fn sockets() -> AgentAddress {
+    AgentAddress::Sockets(PathBuf::from("/run/remora/pods"))
+}
+
+fn url() -> AgentAddress {
+    AgentAddress::Url("https://remora-agent.remora.svc:16010".to_owned())
+}
+
+/// The golden files are read as any manifest: what they say is what counts.
+fn value(text: &str) -> Value {
+    let mut documents = read(text, "golden".as_ref()).into_iter();
+    documents.next().expect("a document").expect("valid").to_json()
+}
+
+/// The injected manifest with the status annotation, which has the version in it, set apart.
+fn injected(manifest: &Value, agent: AgentAddress, template: &str) -> (Value, Value) {
+    let mut injected = inject(manifest, &config(agent)).expect("injectable");
+    assert!(is_injected(&injected));
+    assert_eq!(&uninject(&injected).expect("ours"), manifest);
+    let annotations = format!("{template}/metadata/annotations");
+    let annotations = injected.pointer_mut(&annotations).expect("annotations");
+    let text = annotations["remora.dev/status"].take();
+    let mut status = value(text.as_str().expect("a string"));
+    assert_eq!(status["version"].take(), env!("CARGO_PKG_VERSION"));
+    (injected, status)
+}
 
 #[test]
-fn an_injected_pod_is_this() {
+fn a_pod_where_the_agent_has_sockets_is_this() {
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "cart-0", "namespace": "shop"},
-        "spec": {"containers": [{"name": "app", "image": "shop/cart:1"}]},
+        "spec": {"containers": [{
+            "name": "app", "image": "shop/cart:1", "readinessProbe": {"tcpSocket": {"port": 8080}},
+        }]},
     });
-    let config = InjectConfig {
-        agent_sockets: PathBuf::from("/run/remora/pods"),
-        init_image: "remora/init:1".to_owned(),
-        sidecar_image: "remora/sidecar:1".to_owned(),
-    };
-    let mut injected = inject(&pod, &config).expect("injectable");
-    let status = injected["metadata"]["annotations"]["remora.dev/status"].take();
-    let status: serde_json::Value =
-        serde_json::from_str(status.as_str().expect("a string")).expect("JSON");
-    let version = env!("CARGO_PKG_VERSION");
+    let (injected, status) = injected(&pod, sockets(), "");
     assert_eq!(
         status,
         json!({
-            "version": version, "containers": ["remora-init", "remora"],
+            "version": null, "containers": ["remora-init", "remora"],
             "volumes": ["remora-agent"],
+            "defaultContainer": "app",
+            "probes": {"/probe/app/readiness": {"tcpSocket": {"port": 8080}}},
             "before": {"initContainers": "absent", "volumes": "absent", "annotations": "absent"},
         })
     );
-    assert_eq!(to_yaml(&injected), include_str!("injected.yaml"));
+    assert_eq!(to_yaml(&injected), include_str!("golden/pod-sockets.yaml"));
 }
 
 #[test]
-fn images_are_of_our_own_version() {
+fn a_deployment_in_a_cluster_is_this() {
+    let deployment = value(include_str!("golden/deployment.yaml"));
+    let (injected, status) = injected(&deployment, url(), "/spec/template");
+    assert_eq!(
+        status,
+        json!({
+            "version": null, "containers": ["remora-init", "remora"],
+            "volumes": ["remora-ca", "remora-token"],
+            "defaultContainer": "app",
+            "probes": {
+                "/probe/warmer/startup": {"grpc": {"port": 9000, "service": "warm"}},
+                "/probe/app/liveness":
+                    {"httpGet": {"path": "/live", "port": "http"}, "timeoutSeconds": 3},
+                "/probe/app/readiness": {"tcpSocket": {"port": "http"}},
+                "/lifecycle/app/preStop": {"httpGet": {"path": "/drain", "port": "http"}},
+            },
+            "before": {"initContainers": "present", "volumes": "absent", "annotations": "absent"},
+        })
+    );
+    assert_eq!(to_yaml(&injected), include_str!("golden/deployment-cluster.yaml"));
+}
+
+#[test]
+fn every_workload_has_its_template_injected() {
+    let template = json!({"spec": {"containers": [{"name": "app"}]}});
+    let plain = |version: &str, kind: &str| json!({"apiVersion": version, "kind": kind, "spec": {"template": template}});
+    let workloads = [
+        plain("apps/v1", "Deployment"),
+        plain("apps/v1", "StatefulSet"),
+        plain("apps/v1", "DaemonSet"),
+        plain("apps/v1", "ReplicaSet"),
+        plain("v1", "ReplicationController"),
+        plain("batch/v1", "Job"),
+        json!({
+            "apiVersion": "batch/v1", "kind": "CronJob",
+            "spec": {"jobTemplate": {"spec": {"template": template}}},
+        }),
+    ];
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "a-"},
+        "spec": {"containers": [{"name": "app"}]},
+    });
+    let spec = injected(&pod, url(), "").0["spec"].take();
+    for workload in workloads {
+        let path = if workload["kind"] == "CronJob" { "/spec/jobTemplate/spec" } else { "/spec" };
+        let template = format!("{path}/template");
+        let (injected, status) = injected(&workload, url(), &template);
+        assert_eq!(injected.pointer(&template).expect("a template")["spec"], spec);
+        assert_eq!(status["before"]["metadata"], "absent");
+    }
+}
+
+#[test]
+fn images_are_of_our_own_version_and_the_agent_is_the_usual_one() {
     let config = InjectConfig::default();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(config.init_image, format!("remora/init:{version}"));
     assert_eq!(config.sidecar_image, format!("remora/sidecar:{version}"));
+    assert_eq!(config.agent, url());
 }
 
 #[test]
@@ -48,7 +132,7 @@ fn a_pod_without_a_namespace_is_in_default() {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": []},
     });
-    let injected = inject(&pod, &InjectConfig::default()).expect("injectable");
+    let (injected, _) = injected(&pod, sockets(), "");
     assert_eq!(
         injected["spec"]["volumes"],
         json!([{
@@ -56,4 +140,45 @@ fn a_pod_without_a_namespace_is_in_default() {
             "hostPath": {"path": "/run/remora/pods/default_a", "type": "Directory"},
         }])
     );
+}
+
+#[test]
+fn a_default_container_that_was_named_stays() {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "a", "annotations": {"kubectl.kubernetes.io/default-container": "b"}},
+        "spec": {"containers": [{"name": "a"}, {"name": "b"}]},
+    });
+    let name = |pod: &Value| {
+        pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].clone()
+    };
+    assert_eq!(name(&injected(&pod, url(), "").0), "b");
+    pod["metadata"] = json!({"name": "a"});
+    let mut changed = inject(&pod, &config(url())).expect("injectable");
+    assert_eq!(name(&changed), "a");
+    // Somebody chose another since.
+    changed["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = json!("b");
+    assert_eq!(name(&uninject(&changed).expect("ours")), "b");
+}
+
+#[test]
+fn what_an_earlier_build_injected_is_taken_out_too() {
+    let status = json!({
+        "version": "0.1.0", "containers": ["remora-init", "remora"], "volumes": ["remora-agent"],
+        "before": {"initContainers": "absent", "volumes": "absent", "annotations": "absent"},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "a", "annotations": {"remora.dev/status": status.to_string()}},
+        "spec": {
+            "containers": [{"name": "app"}],
+            "initContainers": [{"name": "remora-init"}, {"name": "remora"}],
+            "volumes": [{"name": "remora-agent"}],
+        },
+    });
+    let plain = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "app"}]},
+    });
+    assert_eq!(uninject(&pod).expect("ours"), plain);
 }

@@ -1,11 +1,12 @@
-//! An HTTP server on port 8080, IPv4 and IPv6, that answers every request with
+//! An HTTP server on port 8080, or that of its first argument, IPv4 and IPv6, that answers every request with
 //! the address it came from. Prints each request's first line.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 
 fn main() -> io::Result<()> {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 8080))?;
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(8080);
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;
     writeln!(io::stdout(), "up")?;
     loop {
         let (mut stream, peer) = listener.accept()?;

@@ -7,8 +7,14 @@
 //! containers one after the other, native sidecars behind their startup probe,
 //! then the containers. Image, command, environment, user, capabilities and
 //! volumes come from the manifest alone. A field that cannot be honoured here
-//! is an error that names it. There are no service accounts here, and no seccomp
-//! profiles: no token is mounted, and a manifest that names a profile is refused.
+//! is an error that names it.
+//!
+//! There is no API server. A ConfigMap is what the owner puts into the directory
+//! `configmaps/NAMESPACE/NAME` of [`Node::work_dir`], before or after the pod
+//! starts. A projected token is a line of JSON with the claims `aud`, `sub` and
+//! `kubernetes.io` that a signed one has: whoever reviews it takes its word. Nor
+//! is there a container runtime: its default seccomp profile does nothing, and
+//! another one is refused.
 //!
 //! Nothing outlives the owner. Namespaces are anonymous and held by file
 //! descriptors; every container is the child of a `remora-shim` process that

@@ -211,7 +211,7 @@ impl Pod {
         rss_kib(pid).ok_or_else(|| Error::field("VmRSS", format!("process {pid} shows none")))
     }
 
-    /// Ends the pod as a kubelet does: SIGTERM to the containers, then to the
+    /// Ends the pod as a kubelet does: hook and SIGTERM to the containers, then to the
     /// native sidecars from the last to the first, SIGKILL after the pod's
     /// grace period. Returns the exit code of each.
     pub fn stop(&mut self) -> Vec<(String, i32)> {
@@ -220,7 +220,7 @@ impl Pod {
             container.no_more_runs();
         }
         for container in main {
-            container.signal(Signal::TERM);
+            container.ask_to_stop(self.grace);
         }
         let end = |container: &Container| {
             let code = container.wait_end(self.grace).unwrap_or_default();
@@ -228,7 +228,7 @@ impl Pod {
         };
         let mut ended: Vec<_> = main.iter().map(end).collect();
         for sidecar in sidecars.iter().rev() {
-            sidecar.signal(Signal::TERM);
+            sidecar.ask_to_stop(self.grace);
             ended.push(end(sidecar));
         }
         ended

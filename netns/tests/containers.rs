@@ -226,10 +226,14 @@ fn what_cannot_be_honoured_is_named() {
         ("/spec/hostNetwork", json!(true), "spec.hostNetwork"),
         (
             "/spec/volumes",
-            json!([{ "name": "c", "configMap": { "name": "x" } }]),
-            "spec.volumes[0].configMap",
+            json!([{ "name": "c", "secret": { "secretName": "x" } }]),
+            "spec.volumes[0].secret",
         ),
-        ("/spec/containers/0/lifecycle", json!({ "preStop": {} }), "spec.containers[0].lifecycle"),
+        (
+            "/spec/containers/0/lifecycle",
+            json!({ "preStop": { "sleep": { "seconds": 1 } } }),
+            "spec.containers[0].lifecycle.preStop.exec",
+        ),
         ("/spec/containers/0/envFrom", json!([]), "spec.containers[0].envFrom"),
         ("/spec/containers/0/image", json!("nginx"), "spec.containers[0].image"),
         (

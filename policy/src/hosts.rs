@@ -10,6 +10,14 @@ use remora_api::cilium;
 /// How many addresses and prefixes there may be.
 pub const MAX_HOSTS: usize = 1 << 20;
 
+/// The reserved identity whose prefixes are the cluster's own ranges: who is
+/// in them, and in no longer prefix, belongs to the cluster and is not known
+/// yet. No rule names it.
+pub const UNKNOWN: u32 = 0;
+
+/// The reserved identity of everything outside the cluster: `0.0.0.0/0`, `::/0`.
+pub const WORLD: u32 = 2;
+
 /// Prefixes and their identities; the longest prefix that holds an address
 /// wins. A prefix that two identities claim belongs to neither: what lies in
 /// it, and in no longer one, is unknown.
@@ -27,6 +35,29 @@ struct Prefixes(BTreeMap<u8, HashMap<u128, Claim>>);
 enum Claim {
     One(u32),
     Several,
+}
+
+/// Who has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// This identity, be it [`WORLD`].
+    Identity(u32),
+    /// Somebody of the cluster of whom the next update may tell more, or one
+    /// of several who claim the address.
+    Unknown,
+    /// Nobody: no prefix holds it, and waiting would not help.
+    Nobody,
+}
+
+impl Holder {
+    /// The identity that rules are asked about.
+    #[must_use]
+    pub fn identity(self) -> Option<u32> {
+        match self {
+            Self::Identity(identity) => Some(identity),
+            Self::Unknown | Self::Nobody => None,
+        }
+    }
 }
 
 /// Why a discovery response of hosts is refused.
@@ -77,13 +108,19 @@ impl Hosts {
         Ok(compiled)
     }
 
-    /// The identity of an address; `None` where it is unknown.
+    /// The identity of an address; `None` where it is unknown or nobody's.
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> Option<u32> {
+        self.holder(address).identity()
+    }
+
+    /// Who has an address, as far as is known.
+    #[must_use]
+    pub fn holder(&self, address: IpAddr) -> Holder {
         // A v4 client of a v6 socket is the v4 host that it is.
         match address.to_canonical() {
-            IpAddr::V4(v4) => self.v4.lookup(align(v4.to_bits())),
-            IpAddr::V6(v6) => self.v6.lookup(v6.to_bits()),
+            IpAddr::V4(v4) => self.v4.holder(align(v4.to_bits())),
+            IpAddr::V6(v6) => self.v6.holder(v6.to_bits()),
         }
     }
 
@@ -125,13 +162,12 @@ impl Prefixes {
         }
     }
 
-    fn lookup(&self, bits: u128) -> Option<u32> {
-        let longest_first = self.0.iter().rev();
-        let claim =
-            longest_first.filter_map(|(length, claims)| claims.get(&mask(bits, *length))).next()?;
-        match claim {
-            Claim::One(identity) => Some(*identity),
-            Claim::Several => None,
+    fn holder(&self, bits: u128) -> Holder {
+        let mut longest_first = self.0.iter().rev();
+        match longest_first.find_map(|(length, claims)| claims.get(&mask(bits, *length))) {
+            Some(Claim::One(UNKNOWN) | Claim::Several) => Holder::Unknown,
+            Some(Claim::One(identity)) => Holder::Identity(*identity),
+            None => Holder::Nobody,
         }
     }
 }
@@ -146,88 +182,4 @@ fn mask(bits: u128, length: u8) -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hosts(entries: &[(u64, &[&str])]) -> Result<Hosts, HostsError> {
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|(policy, addresses)| cilium::NetworkPolicyHosts {
-                policy: *policy,
-                host_addresses: addresses.iter().map(ToString::to_string).collect(),
-            })
-            .collect();
-        Hosts::compile(&entries)
-    }
-
-    fn identity(hosts: &Hosts, address: &str) -> Option<u32> {
-        hosts.lookup(address.parse().expect("address"))
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_in_either_family() {
-        let hosts = hosts(&[
-            (1, &["10.0.0.1", "fd00::1"]),
-            (2, &["10.0.0.0/24", "fd00::/64"]),
-            (3, &["0.0.0.0/0", "::/0"]),
-        ])
-        .expect("hosts");
-        for (address, expected) in [
-            ("10.0.0.1", 1),
-            ("::ffff:10.0.0.1", 1),
-            ("10.0.0.2", 2),
-            ("10.0.1.1", 3),
-            ("fd00::1", 1),
-            ("fd00::2", 2),
-            ("fd01::1", 3),
-        ] {
-            assert_eq!(identity(&hosts, address), Some(expected), "{address}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_nobody_has_is_unknown() {
-        let hosts = hosts(&[(1, &["10.0.0.1"])]).expect("hosts");
-        assert_eq!(identity(&hosts, "10.0.0.2"), None);
-        assert_eq!(identity(&hosts, "fd00::1"), None);
-        assert_eq!(identity(&Hosts::default(), "10.0.0.1"), None);
-    }
-
-    #[test]
-    fn an_address_that_two_identities_claim_belongs_to_neither() {
-        let hosts = hosts(&[(1, &["10.0.0.1"]), (2, &["10.0.0.1/32"]), (3, &["10.0.0.0/8"])])
-            .expect("hosts");
-        assert_eq!(identity(&hosts, "10.0.0.1"), None);
-        assert_eq!(identity(&hosts, "10.0.0.2"), Some(3));
-    }
-
-    #[test]
-    fn the_same_address_twice_for_one_identity_is_fine() {
-        let hosts = hosts(&[(1, &["10.0.0.1", "10.0.0.1/32"]), (1, &["10.0.0.1"])]).expect("hosts");
-        assert_eq!(identity(&hosts, "10.0.0.1"), Some(1));
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_by_name() {
-        for (address, expected) in [
-            ("db", "identity 7: `db` is neither an address nor a prefix"),
-            ("10.0.0.1/33", "identity 7: `10.0.0.1/33` is neither an address nor a prefix"),
-            ("fd00::/129", "identity 7: `fd00::/129` is neither an address nor a prefix"),
-            ("10.0.0.1/-1", "identity 7: `10.0.0.1/-1` is neither an address nor a prefix"),
-            ("10.0.0.1/24", "identity 7: `10.0.0.1/24` has bits set beyond its length"),
-        ] {
-            assert_eq!(hosts(&[(7, &[address])]).expect_err(address).to_string(), expected);
-        }
-        assert_eq!(hosts(&[(1 << 32, &[])]).expect_err("too wide"), HostsError::Identity(1 << 32));
-    }
-
-    #[test]
-    fn the_number_of_addresses_has_a_cap() {
-        let many = |count| {
-            let host_addresses = vec!["10.0.0.1".to_owned(); count];
-            Hosts::compile(&[cilium::NetworkPolicyHosts { policy: 1, host_addresses }])
-        };
-        assert!(many(MAX_HOSTS).is_ok());
-        assert_eq!(many(MAX_HOSTS + 1).expect_err("one too many"), HostsError::TooMany);
-    }
-}
+mod tests;

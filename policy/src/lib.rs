@@ -37,7 +37,7 @@ mod set;
 mod slice;
 
 pub use encode::{Encoded, Endpoint, encode};
-pub use hosts::{Hosts, HostsError, MAX_HOSTS};
+pub use hosts::{Holder, Hosts, HostsError, MAX_HOSTS, UNKNOWN, WORLD};
 pub use labels::{
     Labels, LabelsError, NAMESPACE_KEY, NAMESPACE_LABELS_PREFIX, SERVICE_ACCOUNT_KEY,
 };

@@ -10,7 +10,9 @@ use crate::{
     admin, agent,
     config::Config,
     errors::StartError,
-    inbound::{self, Shared},
+    health::{self, Health},
+    inbound::{self, Shared, WaitingRoom},
+    metrics::{self, Metrics},
     snapshot::Store,
 };
 
@@ -26,6 +28,8 @@ pub struct App {
 pub struct Bound {
     inbound: TcpListener,
     admin: TcpListener,
+    metrics: TcpListener,
+    health: TcpListener,
     addresses: Addresses,
     registry: Registry,
     shared: Arc<Shared>,
@@ -38,6 +42,10 @@ pub struct Addresses {
     pub inbound: SocketAddr,
     /// For questions about itself.
     pub admin: SocketAddr,
+    /// For who collects metrics.
+    pub metrics: SocketAddr,
+    /// For the kubelet's probes and hooks.
+    pub health: SocketAddr,
 }
 
 impl App {
@@ -61,15 +69,24 @@ impl App {
         let Self { config, registry, sink } = self;
         let (inbound, inbound_address) = listen("redirected connections", config.inbound)?;
         let (admin, admin_address) = listen("admin", config.admin)?;
+        let (metrics, metrics_address) = listen("metrics", config.metrics)?;
+        let (health, health_address) = listen("probes", config.health)?;
         let log = AccessLog::start(config.pod.clone(), sink).map_err(StartError::AccessLog)?;
-        let shared = Shared { config: Arc::new(config), store: Arc::new(Store::new()), log };
-        Ok(Bound {
-            inbound,
-            admin,
-            addresses: Addresses { inbound: inbound_address, admin: admin_address },
-            registry,
-            shared: Arc::new(shared),
-        })
+        let shared = Shared {
+            waiting: WaitingRoom::new(config.unknown_wait),
+            config: Arc::new(config),
+            store: Arc::new(Store::new()),
+            log,
+            metrics: Arc::new(Metrics::new(registry)),
+        };
+        let addresses = Addresses {
+            inbound: inbound_address,
+            admin: admin_address,
+            metrics: metrics_address,
+            health: health_address,
+        };
+        let shared = Arc::new(shared);
+        Ok(Bound { inbound, admin, metrics, health, addresses, registry, shared })
     }
 }
 
@@ -83,13 +100,20 @@ impl Bound {
     /// Follows the agent and serves connections until `shutdown`; returns once
     /// the connections in flight have ended or had their time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { inbound, admin, registry, shared, .. } = self;
-        let store = &shared.store;
-        // Both end when this set is dropped. Until then policy is kept up to
+        let Self { inbound, admin, metrics, health, registry, shared, .. } = self;
+        let Shared { config, store, .. } = shared.as_ref();
+        // All end when this set is dropped. Until then policy is kept up to
         // date for the connections that are drained.
         let mut services = JoinSet::new();
-        services.spawn(agent::follow(Arc::clone(&shared.config), registry, Arc::clone(store)));
+        services.spawn(agent::follow(
+            Arc::clone(config),
+            registry,
+            Arc::clone(store),
+            Arc::clone(&shared.metrics),
+        ));
         services.spawn(admin::run(admin, Arc::clone(store)));
+        services.spawn(metrics::run(metrics, Arc::clone(&shared)));
+        services.spawn(health::run(health, Health::new(config)));
         inbound::run(inbound, Arc::clone(&shared), shutdown).await;
         shared.log.flush().await;
     }

@@ -20,7 +20,10 @@ Exit codes:
 
 const ENVIRONMENT: &str = "\
 Environment (the injector sets what has no default):
-  REMORA_AGENT          the agent's socket, unix:/run/remora/agent.sock
+  REMORA_AGENT          the agent: https://HOST:PORT, or unix:/absolute/path
+  REMORA_CA, REMORA_TOKEN
+                        files for an agent by https: the CAs that may vouch for
+                        it, and this pod's token; read for each connection
   REMORA_POD_NAME, REMORA_POD_NAMESPACE, REMORA_POD_UID, REMORA_POD_IPS
                         this pod: metadata.name, metadata.namespace,
                         metadata.uid and status.podIPs
@@ -28,6 +31,14 @@ Environment (the injector sets what has no default):
                         debug, trace; the access log on stdout stays whole
   REMORA_INBOUND_PORT   where redirected connections arrive (default 16006)
   REMORA_ADMIN_PORT     where readiness is told, on 127.0.0.1 (default 16000)
+  REMORA_METRICS_PORT   where Prometheus collects (default 16020)
+  REMORA_HEALTH_PORT    where the kubelet's probes and hooks come (default 16021)
+  REMORA_PROBES         those probes and hooks as JSON: path, handler, timeout
+  REMORA_HOST_IP        the node, status.hostIP: it alone may call the hooks, as
+                        may the gateways of this network namespace
+  REMORA_UNKNOWN_WAIT_SECONDS
+                        how long a client of the cluster of whom the agent has
+                        not told yet is kept waiting, 0 to 60 (default 5)
 
 Before the first policy every connection is denied. SIGTERM and SIGINT stop the
 proxy: connections in flight get 5 seconds to finish.";

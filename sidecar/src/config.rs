@@ -2,14 +2,25 @@
 //!
 //! Every problem is reported at once, with its variable and a remedy.
 
+mod agent;
+mod node;
+mod probes;
+mod reader;
+
 use std::{
     env, fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
     time::Duration,
 };
 
 use tracing::level_filters::LevelFilter;
+
+pub(crate) use self::probes::{Call, HttpGet, Kind, Probe};
+use self::reader::Reader;
+pub use self::{
+    agent::{Agent, Tls},
+    probes::Probes,
+};
 
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
@@ -17,23 +28,49 @@ pub const INBOUND_PORT: u16 = 16006;
 /// Where readiness and the policy in force can be asked for, on loopback.
 pub const ADMIN_PORT: u16 = 16000;
 
+/// Where Prometheus finds the metrics.
+pub const METRICS_PORT: u16 = 16020;
+
+/// Where a kubelet's probes and hooks are taken.
+pub const HEALTH_PORT: u16 = 16021;
+
 /// How long connections in flight may go on after a stop was asked for.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
-/// The longest path that fits a unix socket's address, in bytes.
-const MAX_SOCKET_PATH: usize = 107;
+/// How often an agent behind TCP is asked whether it is still there.
+pub const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// How long a client of unknown identity is kept waiting for an update.
+pub const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest such wait that can be asked for, in seconds: clients give up
+/// on a connection in about that time.
+const MAX_UNKNOWN_WAIT: u64 = 60;
 
 /// What a sidecar needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The agent's unix socket.
-    pub agent: PathBuf,
+    /// Where the agent is.
+    pub agent: Agent,
+    /// How often an agent behind TCP is asked whether it is still there, and
+    /// how long it may take to say so.
+    pub keepalive: Duration,
     /// The pod this sidecar stands in.
     pub pod: Pod,
     /// Where to listen for redirected connections. `[::]` takes IPv4 too.
     pub inbound: SocketAddr,
     /// Where to listen for questions about the sidecar itself; loopback.
     pub admin: SocketAddr,
+    /// Where to listen for who collects metrics.
+    pub metrics: SocketAddr,
+    /// Where to listen for the kubelet's probes and hooks.
+    pub health: SocketAddr,
+    /// The calls that are made for the kubelet.
+    pub probes: Probes,
+    /// From where the node speaks to the pod.
+    pub node: Vec<IpAddr>,
+    /// How long a client of unknown identity is kept waiting for an update.
+    pub unknown_wait: Duration,
     /// How long connections in flight may go on after a stop was asked for.
     pub drain: Duration,
     /// The most verbose level of diagnostics.
@@ -82,7 +119,9 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] with every problem that was found.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(variable)
+        let mut config = Self::read(variable)?;
+        config.node.extend(node::gateways());
+        Ok(config)
     }
 
     /// A configuration from any source of variables.
@@ -90,23 +129,55 @@ impl Config {
     /// # Errors
     /// As for [`from_env`](Self::from_env).
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { get, problems: Vec::new() };
-        let config = Self {
+        let mut reader = Reader::new(get);
+        let mut config = Self {
             agent: reader.agent(),
+            keepalive: KEEPALIVE,
             pod: Pod {
                 namespace: reader.required("REMORA_POD_NAMESPACE", "metadata.namespace"),
                 name: reader.required("REMORA_POD_NAME", "metadata.name"),
                 uid: reader.required("REMORA_POD_UID", "metadata.uid"),
                 ips: reader.pod_ips(),
             },
-            inbound: (Ipv6Addr::UNSPECIFIED, reader.port("REMORA_INBOUND_PORT", INBOUND_PORT))
-                .into(),
+            inbound: everywhere(reader.port("REMORA_INBOUND_PORT", INBOUND_PORT)),
             admin: admin_address(reader.port("REMORA_ADMIN_PORT", ADMIN_PORT)),
+            metrics: everywhere(reader.port("REMORA_METRICS_PORT", METRICS_PORT)),
+            health: everywhere(reader.port("REMORA_HEALTH_PORT", HEALTH_PORT)),
+            probes: Probes::default(),
+            node: reader.host_ips(),
+            unknown_wait: reader.seconds(
+                "REMORA_UNKNOWN_WAIT_SECONDS",
+                0..=MAX_UNKNOWN_WAIT,
+                UNKNOWN_WAIT,
+            ),
             drain: DRAIN,
             log: reader.log(),
             original_destination: OriginalDestination::Kernel,
         };
+        config.read_probes(&mut reader);
         reader.finish(config)
+    }
+
+    fn read_probes(&mut self, reader: &mut Reader<impl Fn(&str) -> Option<String>>) {
+        let name = "REMORA_PROBES";
+        let Some(json) = reader.value(name) else { return };
+        let probes = match Probes::read(&json, &self.pod.ips) {
+            Ok(probes) => probes,
+            Err(problem) => {
+                return reader.problem(name, format_args!("{problem}; inject the pod anew"));
+            }
+        };
+        let own = [self.inbound, self.admin, self.metrics, self.health].map(|own| own.port());
+        if let Some(path) = probes.aimed_at(&own) {
+            reader.problem(name, format_args!("{path}: the port is the sidecar's own"));
+        }
+        if probes.has_hooks() && self.node.is_empty() {
+            reader.problem(
+                "REMORA_HOST_IP",
+                "is not set, and only the node may call hooks; take it from the fieldRef status.hostIP",
+            );
+        }
+        self.probes = probes;
     }
 }
 
@@ -116,7 +187,7 @@ impl Config {
 /// # Errors
 /// A [`ConfigError`] when `REMORA_ADMIN_PORT` is no port.
 pub fn admin_from_env() -> Result<SocketAddr, ConfigError> {
-    let mut reader = Reader { get: variable, problems: Vec::new() };
+    let mut reader = Reader::new(variable);
     let port = reader.port("REMORA_ADMIN_PORT", ADMIN_PORT);
     reader.finish(admin_address(port))
 }
@@ -125,108 +196,13 @@ fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// `[::]`, which takes IPv4 too.
+fn everywhere(port: u16) -> SocketAddr {
+    (Ipv6Addr::UNSPECIFIED, port).into()
+}
+
 fn admin_address(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
-}
-
-/// Reads variables and collects what is wrong with them.
-struct Reader<F> {
-    get: F,
-    problems: Vec<String>,
-}
-
-impl<F: Fn(&str) -> Option<String>> Reader<F> {
-    fn finish<T>(self, value: T) -> Result<T, ConfigError> {
-        if self.problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(ConfigError { problems: self.problems })
-        }
-    }
-
-    fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name}: {what}"));
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        (self.get)(name).filter(|value| !value.is_empty())
-    }
-
-    /// A value that the injected manifest takes from a field of the pod.
-    fn required(&mut self, name: &str, field: &str) -> String {
-        self.value(name).unwrap_or_else(|| {
-            self.problem(name, format_args!("is not set; take it from the fieldRef {field}"));
-            String::new()
-        })
-    }
-
-    fn agent(&mut self) -> PathBuf {
-        let name = "REMORA_AGENT";
-        let Some(value) = self.value(name) else {
-            self.problem(name, "is not set; say unix:/run/remora/agent.sock");
-            return PathBuf::new();
-        };
-        let Some(path) = value.strip_prefix("unix:").map(Path::new).filter(|p| p.is_absolute())
-        else {
-            self.problem(
-                name,
-                format_args!(
-                    "`{value}` is no unix:/absolute/path, and only unix sockets are spoken"
-                ),
-            );
-            return PathBuf::new();
-        };
-        if path.as_os_str().len() > MAX_SOCKET_PATH {
-            self.problem(
-                name,
-                format_args!(
-                    "the path is longer than the {MAX_SOCKET_PATH} bytes of a unix socket"
-                ),
-            );
-        }
-        path.to_owned()
-    }
-
-    fn pod_ips(&mut self) -> Vec<IpAddr> {
-        let name = "REMORA_POD_IPS";
-        let text = self.required(name, "status.podIPs");
-        let mut ips = Vec::new();
-        for part in text.split(',').filter(|part| !part.is_empty()) {
-            match part.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-                Ok(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => {
-                    self.problem(name, format_args!("{ip} cannot be a pod's own address"));
-                }
-                Ok(ip) => ips.push(ip),
-                Err(_) => {
-                    self.problem(
-                        name,
-                        format_args!("`{part}` is no IP address; separate by commas"),
-                    );
-                }
-            }
-        }
-        ips
-    }
-
-    fn port(&mut self, name: &str, default: u16) -> u16 {
-        let Some(value) = self.value(name) else { return default };
-        value.parse().unwrap_or_else(|_| {
-            self.problem(name, format_args!("`{value}` is no port; say a number up to 65535"));
-            default
-        })
-    }
-
-    fn log(&mut self) -> LevelFilter {
-        let name = "REMORA_LOG";
-        let Some(value) = self.value(name) else { return LevelFilter::INFO };
-        value.parse().unwrap_or_else(|_| {
-            self.problem(
-                name,
-                format_args!("`{value}` is no level; say off, error, warn, info, debug or trace"),
-            );
-            LevelFilter::INFO
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What can end a connection, by whose doing it is, and what follows: one
 //! table for the wire, the access log and whoever counts.
 
-use std::{io, net::SocketAddr};
+mod label;
+
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use remora_parsers::{Blame, Fault};
 use remora_policy::Decision;
 
-use crate::access_log::Outcome;
+pub(crate) use self::label::{Close, Label};
 
 /// Why a connection ended before its peers ended it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ pub(crate) enum Error {
     /// Requests in mid-stream cannot be told apart any more.
     #[error("policy has changed: requests are judged now, the connection has to be made anew")]
     Refiltered,
+    #[error("the client's identity is unknown: {0}")]
+    Unknown(Unknown),
 
     // The installation's doing.
     #[error("the original destination cannot be told: {0}; is the pod's redirection in place?")]
@@ -60,52 +64,50 @@ pub(crate) enum Error {
     Stopped,
 }
 
-/// What the peers get to see.
+/// Why it stayed unknown who a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// A reset of both connections; nothing more is delivered.
-    Reset,
-    /// What was decided before the error is delivered, then both end.
-    Deliver,
+pub(crate) enum Unknown {
+    /// It was waited for.
+    Late(Duration),
+    /// So many are waited for already.
+    Crowded(usize),
 }
 
-/// What follows from an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Consequence {
-    /// On the wire.
-    pub(crate) close: Close,
-    /// In the access log.
-    pub(crate) outcome: Outcome,
-    /// A stable name, which begins with whose doing it is.
-    pub(crate) label: &'static str,
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late(patience) => {
+                write!(f, "no update of {} s told it", patience.as_secs())
+            }
+            Self::Crowded(others) => write!(f, "{others} others wait for theirs already"),
+        }
+    }
 }
 
 impl Error {
-    /// The table.
-    pub(crate) fn consequence(&self) -> Consequence {
-        use Close::{Deliver, Reset};
-        use Outcome::{Dropped, Error};
-        let (close, outcome, label) = match self {
-            Self::NotRedirected => (Reset, Dropped, "client-not-redirected"),
-            Self::Loop => (Reset, Dropped, "client-loop"),
-            Self::Foreign => (Reset, Dropped, "client-foreign-destination"),
-            Self::ClientGone(_) => (Reset, Error, "client-gone"),
-            Self::Unreachable(_) => (Reset, Error, "server-unreachable"),
-            Self::ServerGone(_) => (Deliver, Error, "server-gone"),
-            Self::Unanswered => (Deliver, Error, "server-unanswered"),
-            Self::Cut(_) => (Reset, Error, "peer-gone"),
+    /// By what name it is logged and counted, and what follows from it.
+    pub(crate) fn label(&self) -> Label {
+        match self {
+            Self::NotRedirected => Label::NotRedirected,
+            Self::Loop => Label::Loop,
+            Self::Foreign => Label::Foreign,
+            Self::ClientGone(_) => Label::ClientGone,
+            Self::Unreachable(_) => Label::Unreachable,
+            Self::ServerGone(_) => Label::ServerGone,
+            Self::Unanswered => Label::Unanswered,
+            Self::Cut(_) => Label::Cut,
             Self::Protocol(fault) => match fault.blame {
-                Blame::Client => (Deliver, Error, "client-protocol"),
-                Blame::Server => (Deliver, Error, "server-protocol"),
-                Blame::Parser => (Deliver, Error, "internal-parser"),
+                Blame::Client => Label::ClientProtocol,
+                Blame::Server => Label::ServerProtocol,
+                Blame::Parser => Label::Parser,
             },
-            Self::Denied(_) => (Reset, Dropped, "policy-denied"),
-            Self::Revoked(_) | Self::Refiltered => (Reset, Dropped, "policy-changed"),
-            Self::NoDestination(_) => (Reset, Error, "config-redirection"),
-            Self::Panic(_) => (Reset, Error, "internal-panic"),
-            Self::Stopped => (Reset, Error, "internal-stopped"),
-        };
-        Consequence { close, outcome, label }
+            Self::Denied(_) => Label::Denied,
+            Self::Revoked(_) | Self::Refiltered => Label::Changed,
+            Self::Unknown(_) => Label::Unknown,
+            Self::NoDestination(_) => Label::NoDestination,
+            Self::Panic(_) => Label::Panic,
+            Self::Stopped => Label::Stopped,
+        }
     }
 
     /// The rule that decided, where one did.

@@ -8,6 +8,9 @@
 //!              opaque: bytes as they are │ session: driver + parser ──> app
 //!                                        │
 //!                                   access log (stdout)
+//!
+//! kubelet ──> health: its probes, made from inside the pod
+//! Prometheus ──> metrics        the pod's own containers ──> admin
 //! ```
 //!
 //! [`App`] is the whole of it, for the binary and for tests.
@@ -31,7 +34,10 @@ mod app;
 pub mod command;
 pub mod config;
 mod errors;
+mod health;
+mod http;
 mod inbound;
+mod metrics;
 pub mod ready;
 mod snapshot;
 

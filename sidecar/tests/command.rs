@@ -45,6 +45,9 @@ fn a_wrong_environment_is_code_64_and_every_problem() {
     for name in ["REMORA_AGENT", "REMORA_POD_NAME", "REMORA_POD_UID", "REMORA_POD_IPS"] {
         assert!(text.contains(name), "{name} is not in {text}");
     }
+    let (code, text) = output(&["run"], &[("REMORA_PROBES", "{\"/probe/a/b\":{}}")]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("REMORA_PROBES: /probe/a/b: the path is neither"), "{text}");
     let (code, _) = output(&["ready"], &[("REMORA_ADMIN_PORT", "x")]);
     assert_eq!(code, Some(64));
 }
@@ -77,6 +80,8 @@ fn it_waits_for_its_agent_until_it_is_terminated() {
         ("REMORA_POD_UID", "7a"),
         ("REMORA_POD_IPS", "10.0.0.1"),
         ("REMORA_INBOUND_PORT", "0"),
+        ("REMORA_METRICS_PORT", "0"),
+        ("REMORA_HEALTH_PORT", "0"),
         ("REMORA_ADMIN_PORT", admin.as_str()),
     ];
     let mut command = sidecar(&["run"], &environment);

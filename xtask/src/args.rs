@@ -1,6 +1,6 @@
 //! What can be asked for on the command line.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Building needs Rust (rustup installs the pinned version by itself) and a C
 /// toolchain for linking (Debian: build-essential). What else the demo and the
-/// tests need, `setup` installs.
+/// tests need, they install themselves, or `setup` beforehand.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
 pub(crate) struct Args {
@@ -22,9 +22,12 @@ pub(crate) struct Args {
 pub(crate) enum Task {
     /// Install the system packages that the demo and the tests need
     ///
-    /// Looks for the programs first and does nothing when all are there.
+    /// Looks for what they hold first and does nothing when all is there.
     /// Installing them takes root and apt-get; without either, prints the
-    /// command that would do it and exits 2.
+    /// command that would do it and exits 2. Also unpacks a second, newer
+    /// memcached below target/, from Debian's testing suite, unless
+    /// REMORA_MEMCACHED_2 names one. The demo needs neither that nor the
+    /// clients with which the tests try a sidecar.
     Setup,
     /// Build, then run `remora demo`
     ///
@@ -47,6 +50,33 @@ pub(crate) enum Task {
         full: bool,
         /// Run only tests whose name contains this, and leave out the checks
         /// of format and lints
+        filter: Option<String>,
+    },
+    /// Build the container images, without a container engine
+    ///
+    /// Links the programs statically and packs them into archives that
+    /// `docker load`, `kind load image-archive` and `ctr images import` read.
+    Images {
+        /// The folder for the archives [default: target/images]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Build those too that only the suite on Kubernetes uses
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Run the suite on a real Kubernetes
+    ///
+    /// Brings up a cluster of one node on this machine, which takes root and
+    /// Go, and takes it down after. The first time, that builds Kubernetes.
+    /// Exits 1 when a test fails or no cluster comes up, with the reason.
+    E2eCluster {
+        /// Leave the cluster up, to look at it
+        #[arg(long)]
+        keep: bool,
+        /// Use this cluster instead: it has to have the images already
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+        /// Run only tests whose name contains this
         filter: Option<String>,
     },
     /// Check format and lints

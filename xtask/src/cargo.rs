@@ -21,9 +21,23 @@ pub(crate) fn programs() -> Result<PathBuf> {
     Ok(this.parent().unwrap_or(root()).to_owned())
 }
 
-/// Where programs are searched for.
-pub(crate) fn search_path() -> Option<OsString> {
-    env::var_os("PATH")
+/// Where everything is built.
+pub(crate) fn target() -> Result<PathBuf> {
+    let programs = programs()?;
+    Ok(programs.parent().unwrap_or(root()).to_owned())
+}
+
+/// The machine that this is, as the compiler calls it.
+pub(crate) fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("asking rustc for the host")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("rustc does not name its host")
+}
+
+/// A variable of the environment.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
 /// A cargo command, to be run in the workspace.

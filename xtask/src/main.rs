@@ -2,6 +2,9 @@
 
 mod args;
 mod cargo;
+mod cluster;
+mod images;
+mod newer;
 mod setup;
 mod suites;
 mod tasks;

@@ -16,30 +16,83 @@ use anyhow::Result;
 
 use crate::cargo;
 
-/// A Debian package, by a program of it that is run.
+/// A Debian package, by what of it is used.
 struct Package {
     name: &'static str,
-    program: &'static str,
+    part: Part,
     purpose: &'static str,
 }
 
+/// What of a package is used.
+enum Part {
+    Program(&'static str),
+    /// A module of the system's Python.
+    Module(&'static str),
+}
+
+/// The Python for which the system's packages install their modules.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Who needs packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    Demo,
+    /// Whatever the demo needs, and more.
+    Tests,
+}
+
+/// What demo and tests need.
 const PACKAGES: [Package; 3] = [
     Package {
         name: "memcached",
-        program: "memcached",
+        part: Part::Program("memcached"),
         purpose: "the real server of the demo and of the effects tests",
     },
     Package {
         name: "iptables",
-        program: "iptables-restore",
+        part: Part::Program("iptables-restore"),
         purpose: "with which remora-init redirects a pod's traffic",
     },
     Package {
         name: "iproute2",
-        program: "ip",
+        part: Part::Program("ip"),
         purpose: "with which network namespaces are joined to each other",
     },
 ];
+
+/// What the tests need besides: ordinary clients.
+const CLIENTS: [Package; 3] = [
+    Package {
+        name: "libmemcached-tools",
+        part: Part::Program("memccp"),
+        purpose: "a client in C, with which sidecars are tested",
+    },
+    Package {
+        name: "python3-pymemcache",
+        part: Part::Module("pymemcache"),
+        purpose: "a client in Python, likewise",
+    },
+    Package {
+        name: "python3-pylibmc",
+        part: Part::Module("pylibmc"),
+        purpose: "another, likewise",
+    },
+];
+
+impl Package {
+    fn is_there(&self, path: &OsStr) -> bool {
+        match self.part {
+            Part::Program(program) => find(program, path).is_some(),
+            Part::Module(module) => is_module(module),
+        }
+    }
+
+    fn part(&self) -> &'static str {
+        match self.part {
+            Part::Program(name) | Part::Module(name) => name,
+        }
+    }
+}
 
 /// Where root's programs lie, which a plain user's PATH may leave out.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
@@ -73,25 +126,42 @@ pub(crate) fn is_root() -> bool {
 /// # Errors
 /// [`Missing`], with the command to run, where that takes another user or
 /// another system.
-pub(crate) fn run() -> Result<()> {
-    let path = cargo::search_path().unwrap_or_default();
-    let missing = missing(&path);
+pub(crate) fn run(who: For) -> Result<()> {
+    let path = cargo::variable("PATH").unwrap_or_default();
+    let missing = missing(who, &path);
     if missing.is_empty() {
         return Ok(());
     }
     for package in &missing {
-        println!("missing: {} ({}), {}", package.program, package.name, package.purpose);
+        println!("missing: {} ({}), {}", package.part(), package.name, package.purpose);
     }
     let apt = find("apt-get", &path);
     if let (Some(apt), true) = (apt, is_root()) {
         install(&apt, &missing)?;
     }
-    let missing = self::missing(&path);
+    let missing = self::missing(who, &path);
     if missing.is_empty() { Ok(()) } else { Err(remedy(&missing).into()) }
 }
 
-fn missing(path: &OsStr) -> Vec<&'static Package> {
-    PACKAGES.iter().filter(|package| find(package.program, path).is_none()).collect()
+/// Where a program lies that may not be in the PATH.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    find(name, &cargo::variable("PATH").unwrap_or_default())
+}
+
+fn missing(who: For, path: &OsStr) -> Vec<&'static Package> {
+    needed(who).filter(|package| !package.is_there(path)).collect()
+}
+
+fn needed(who: For) -> impl Iterator<Item = &'static Package> {
+    let clients: &[Package] = if who == For::Tests { &CLIENTS } else { &[] };
+    PACKAGES.iter().chain(clients)
+}
+
+/// Asks Python itself where to look; the module is not run.
+fn is_module(module: &str) -> bool {
+    let script = "import sys, importlib.util as u; sys.exit(u.find_spec(sys.argv[1]) is None)";
+    let status = Command::new(PYTHON).args(["-c", script, module]).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
@@ -128,13 +198,13 @@ fn install(apt: &Path, packages: &[&Package]) -> Result<()> {
 }
 
 fn remedy(missing: &[&Package]) -> Missing {
-    let programs: Vec<_> = missing.iter().map(|package| package.program).collect();
+    let parts: Vec<_> = missing.iter().map(|package| package.part()).collect();
     let names: Vec<_> = missing.iter().map(|package| package.name).collect();
     Missing(format!(
         "cannot install {} without root and apt-get. On Debian or Ubuntu run\n\n    \
          sudo apt-get update && sudo apt-get install --no-install-recommends {}\n\n\
-         elsewhere, install the packages of your system that hold these programs",
-        programs.join(", "),
+         elsewhere, install the packages of your system that hold these",
+        parts.join(", "),
         names.join(" ")
     ))
 }

@@ -7,6 +7,7 @@ mod tests;
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, PipeReader},
+    path::Path,
     process::{Child, Command, ExitStatus},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
@@ -15,7 +16,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::cargo;
+use crate::{cargo, newer};
 pub(crate) use report::{Report, Suite};
 
 /// What a suite may take: several times what it does take on two cores.
@@ -31,13 +32,19 @@ const FULL: u32 = 10;
 /// How often a suite's budget is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Runs all tests, or those whose name contains `filter`.
-pub(crate) fn run(full: bool, filter: Option<&str>) -> Result<Report> {
+/// Runs all tests, or those whose name contains `filter`; those on real servers
+/// with a second memcached too.
+pub(crate) fn run(
+    full: bool,
+    filter: Option<&str>,
+    second_memcached: Option<&Path>,
+) -> Result<Report> {
     let mut command = cargo::command(&["test", "--locked", "--workspace", "--no-fail-fast"]);
     command.args(filter).env("CARGO_TERM_COLOR", "never");
     if full {
         command.env("REMORA_FULL", "1");
     }
+    command.envs(second_memcached.map(|program| (newer::VARIABLE, program)));
     println!("== {}", cargo::show(&command));
     let (mut child, lines) = start(command)?;
     let mut watch = Watch { full, report: Report::default(), over: false };

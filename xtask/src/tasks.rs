@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Instant,
 };
@@ -11,8 +12,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo,
-    setup::{self, Missing},
+    cargo, cluster, images, newer,
+    setup::{self, For, Missing},
     suites,
 };
 
@@ -23,19 +24,48 @@ const DEMO: [&str; 5] =
 /// Runs a task.
 pub(crate) fn run(task: &Task) -> Result<ExitCode> {
     match task {
-        Task::Setup => setup::run()?,
+        Task::Setup => setup()?,
         Task::Demo { args } => demo(args)?,
         Task::Test { full, filter } => return test(*full, filter.as_deref()),
         Task::Lint => lint()?,
         Task::Fmt => cargo::run(&["fmt", "--all"])?,
         Task::Gen => generate()?,
+        Task::Images { out, tests } => {
+            let folder = folder(out.as_deref())?;
+            images::build(&folder)?;
+            if *tests {
+                cluster::test_images(&folder)?;
+            }
+        }
+        Task::E2eCluster { keep, kubeconfig, filter } => {
+            let options = cluster::Options {
+                keep: *keep,
+                kubeconfig: kubeconfig.as_deref(),
+                filter: filter.as_deref(),
+            };
+            return Ok(if cluster::run(&options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where images go.
+fn folder(out: Option<&Path>) -> Result<PathBuf> {
+    Ok(match out {
+        Some(folder) => folder.to_owned(),
+        None => cargo::target()?.join("images"),
+    })
+}
+
+/// Brings whatever any task needs.
+fn setup() -> Result<()> {
+    setup::run(For::Tests)?;
+    newer::memcached().map(drop)
+}
+
 /// Becomes the demo, so that its exit code and its signals are its own.
 fn demo(args: &[OsString]) -> Result<()> {
-    setup::run()?;
+    setup::run(For::Demo)?;
     let mut build = vec!["build", "--locked"];
     build.extend(DEMO.iter().flat_map(|package| ["--package", package]));
     cargo::run(&build)?;
@@ -47,7 +77,8 @@ fn demo(args: &[OsString]) -> Result<()> {
 fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     let begin = Instant::now();
     require_root(filter)?;
-    step("system packages", setup::run)?;
+    step("system packages", || setup::run(For::Tests))?;
+    let second = step("newer memcached", || second_memcached(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
         step("lints", clippy)?;
@@ -55,7 +86,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     // Programs and tests in one build: apart, each would unify the features of
     // shared dependencies differently, and build them twice.
     step("build", || cargo::run(&["build", "--locked", "--workspace", "--all-targets"]))?;
-    let report = suites::run(full, filter)?;
+    let report = suites::run(full, filter, second.as_deref())?;
     println!("\n{report}");
     println!("all of it took {:.1} s", begin.elapsed().as_secs_f64());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -76,6 +107,18 @@ fn require_root(filter: Option<&str>) -> Result<()> {
         .into())
 }
 
+/// As with root: only a whole run cannot do without.
+fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
+    match newer::memcached() {
+        Ok(program) => Ok(Some(program)),
+        Err(missing) if filter.is_some() => {
+            println!("note: {missing}\nThe effects test runs without it");
+            Ok(None)
+        }
+        Err(missing) => Err(missing),
+    }
+}
+
 fn lint() -> Result<()> {
     step("format", format_check)?;
     step("lints", clippy)
@@ -87,19 +130,23 @@ fn format_check() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    let args = ["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-    cargo::run(&args)
+    let args = ["clippy", "--locked", "--workspace", "--all-targets", "--features"];
+    cargo::check(cargo::command(&args).args([cluster::FEATURE, "--", "--deny", "warnings"]))
 }
 
 fn generate() -> Result<()> {
-    let args = ["test", "--locked", "--package", "remora-api", "--test", "generated"];
-    cargo::check(cargo::command(&args).env("REMORA_UPDATE", "1"))
+    let api = ["test", "--locked", "--package", "remora-api", "--test", "generated"];
+    let crds = ["test", "--locked", "--package", "remora-agent", "--lib", "crd"];
+    [api, crds].iter().try_for_each(|args| {
+        cargo::check(cargo::command(args.as_slice()).env("REMORA_UPDATE", "1"))
+    })
 }
 
-fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Does a part of a task, with its name before and its time after.
+pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("== {name}");
     let begin = Instant::now();
-    work()?;
+    let outcome = work()?;
     println!("== {name}: {:.1} s", begin.elapsed().as_secs_f64());
-    Ok(())
+    Ok(outcome)
 }

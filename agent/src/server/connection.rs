@@ -1,77 +1,55 @@
-//! Connections that are counted, so that one pod cannot use up the agent's files.
+//! A connection together with what it is worth to us: a place that it takes, a
+//! deadline that it is under.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-/// How many connections one pod may have at a time: its sidecar has one, and
-/// one that is starting may overlap with one that is draining.
-const MAX_CONNECTIONS: usize = 8;
-/// How long to wait when the system has no file left for us.
-const PAUSE: Duration = Duration::from_millis(100);
+/// What goes with a connection for as long as it is open.
+pub(super) trait Visit: Send + Unpin + 'static {
+    /// What each of its requests carries along.
+    type Info: Clone + Send + Sync + 'static;
 
-/// A connection, and its place among those that are allowed.
+    /// See [`Visit::Info`].
+    fn info(&self) -> Self::Info;
+
+    /// Whether the connection has lasted long enough; asked before each read,
+    /// and the task is to be woken when that changes.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A connection and its visit.
 #[derive(Debug)]
-pub(super) struct Connection {
-    stream: UnixStream,
-    _permit: OwnedSemaphorePermit,
+pub(super) struct Connection<S, V> {
+    pub(super) stream: S,
+    pub(super) visit: V,
 }
 
-/// Accepts connections for as long as somebody takes them.
-pub(super) fn accept(listener: UnixListener) -> ReceiverStream<io::Result<Connection>> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = sender.closed() => {}
-            () = accept_all(&listener, &sender) => {}
-        }
-    });
-    ReceiverStream::new(receiver)
-}
+impl<S, V: Visit> Connected for Connection<S, V> {
+    type ConnectInfo = V::Info;
 
-async fn accept_all(listener: &UnixListener, sender: &mpsc::Sender<io::Result<Connection>>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // Whoever comes beyond that waits in the kernel's backlog.
-    while let Ok(permit) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if sender.send(Ok(Connection { stream, _permit: permit })).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!("accepting a sidecar's connection: {error}");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.visit.info()
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) -> Self::ConnectInfo {}
-}
-
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin, V: Visit> AsyncRead for Connection<S, V> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.visit.poll_over(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin, V: Visit> AsyncWrite for Connection<S, V> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -12,11 +13,19 @@ use prost::encoding::message;
 use prost_types::Any;
 use remora_api::{MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
-use crate::world::{PodKey, PodSlice};
+use super::Counters;
+use super::bucket::{Bucket, Rate};
+use crate::world::{HoldBack, PodKey, PodSlice};
 
 /// How many streams one pod may have at a time: two for each connection.
 const MAX_STREAMS: usize = 16;
+/// How often it may open one: each is answered with a whole slice.
+const OPENINGS: Rate = Rate { burst: 64, per_second: 4 };
+/// How many connections one pod may have at a time: its sidecar has one, and
+/// one that is starting may overlap with one that is draining.
+const MAX_CONNECTIONS: usize = 8;
 /// What a response holds beside its resources: version, nonce and type.
 const ENVELOPE_BYTES: usize = 1024;
 /// The number of `DiscoveryResponse.resources`.
@@ -60,6 +69,8 @@ pub(super) struct Versioned {
 pub(super) struct State {
     policy: Option<Versioned>,
     hosts: Option<Versioned>,
+    /// What they were made of.
+    pub(super) slice: Option<Arc<PodSlice>>,
 }
 
 impl State {
@@ -75,51 +86,74 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Publisher {
     pod: PodKey,
+    /// Holds the slice too, which is compared in place of encoded bytes: these
+    /// differ with the order of maps.
     state: watch::Sender<State>,
-    /// Compared in place of encoded bytes, which differ with the order of maps.
-    published: Option<PodSlice>,
     /// The last slice that was not published, so that this is told once.
-    too_large: Option<PodSlice>,
+    too_large: Option<Arc<PodSlice>>,
 }
 
 /// The side that tells the pod's sidecar.
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) pod: PodKey,
+    pub(super) uid: String,
+    pub(super) service_account: String,
     pub(super) state: watch::Receiver<State>,
     /// How far each open hosts stream is: the version that it has accepted or refused.
     pub(super) settled_hosts: watch::Sender<BTreeMap<u64, u64>>,
     pub(super) streams: Arc<Semaphore>,
+    pub(super) connections: Arc<Semaphore>,
+    /// Who waits for this pod's sidecar to forget an address, where that is kept.
+    pub(super) holdback: Option<Arc<HoldBack>>,
+    pub(super) counters: Arc<Counters>,
+    openings: Mutex<Bucket>,
+    open: AtomicUsize,
     refused: Mutex<BTreeMap<Kind, u64>>,
 }
 
 impl Publisher {
-    pub(super) fn new(pod: PodKey, slice: &PodSlice) -> (Self, Feed) {
+    /// A pod that has no slice yet.
+    pub(super) fn new(
+        pod: PodKey,
+        slice: &PodSlice,
+        holdback: Option<&Arc<HoldBack>>,
+        counters: &Arc<Counters>,
+    ) -> (Self, Feed) {
         let (state, receiver) = watch::channel(State::default());
         let feed = Feed {
             pod: pod.clone(),
+            uid: slice.uid.clone(),
+            service_account: slice.service_account.clone(),
             state: receiver,
             settled_hosts: watch::Sender::new(BTreeMap::new()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            holdback: holdback.cloned(),
+            counters: Arc::clone(counters),
+            openings: Mutex::new(Bucket::new(OPENINGS, Instant::now())),
+            open: AtomicUsize::new(0),
             refused: Mutex::new(BTreeMap::new()),
         };
-        let mut publisher = Self { pod, state, published: None, too_large: None };
-        publisher.publish(slice);
-        (publisher, feed)
+        (Self { pod, state, too_large: None }, feed)
     }
 
     /// Makes this the pod's slice, if it is another than before.
     ///
     /// A slice too large for a message is not taken, like a policy that is
     /// refused: the last one stays, and without one the sidecar denies everything.
-    pub(super) fn publish(&mut self, slice: &PodSlice) {
-        if self.too_large.as_ref() == Some(slice) {
+    pub(super) fn publish(&mut self, slice: &Arc<PodSlice>) {
+        if self.too_large.as_ref().is_some_and(|last| is_same(last, slice)) {
             return;
         }
         self.too_large = None;
-        let before = self.published.as_ref();
+        let before = self.state.borrow().slice.clone();
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, slice)) {
+            return;
+        }
+        let before = before.as_deref();
         let has_policy = before.is_some_and(|before| before.policy == slice.policy);
-        let has_hosts = before.is_some_and(|before| before.hosts == slice.hosts);
+        let has_hosts = before.is_some_and(|before| has_same_hosts(before, slice));
         if has_policy && has_hosts {
             return;
         }
@@ -129,11 +163,11 @@ impl Publisher {
             let bytes = message::encoded_len_repeated(RESOURCES_TAG, resources);
             if bytes.saturating_add(ENVELOPE_BYTES) > MAX_MESSAGE_BYTES {
                 self.tell_too_large(kind, bytes);
-                self.too_large = Some(slice.clone());
+                self.too_large = Some(Arc::clone(slice));
                 return;
             }
         }
-        self.published = Some(slice.clone());
+        let slice = Arc::clone(slice);
         // Together, so that no stream ever sees the one without the other.
         self.state.send_modify(|state| {
             if !has_policy {
@@ -142,6 +176,7 @@ impl Publisher {
             if !has_hosts {
                 state.hosts = Some(next(state.hosts.as_ref(), hosts.into()));
             }
+            state.slice = Some(slice);
         });
     }
 
@@ -159,6 +194,26 @@ impl Publisher {
 }
 
 impl Feed {
+    /// Whether its sidecar may open one more stream now.
+    pub(super) fn may_open(&self) -> bool {
+        let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        openings.take(1, Instant::now())
+    }
+
+    /// A stream was opened.
+    pub(super) fn opened(&self) {
+        if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.counters.sidecar_came();
+        }
+    }
+
+    /// A stream has ended.
+    pub(super) fn closed(&self) {
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.counters.sidecar_went();
+        }
+    }
+
     /// Notes that the sidecar refused a version. Says whether that is news.
     pub(super) fn refuse(&self, kind: Kind, version: u64) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,6 +224,15 @@ impl Feed {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.get(&kind) == Some(&version)
     }
+}
+
+/// Whether the two say the same; that they are the same is soon seen.
+fn is_same(one: &Arc<PodSlice>, other: &Arc<PodSlice>) -> bool {
+    Arc::ptr_eq(one, other) || one.policy == other.policy && has_same_hosts(one, other)
+}
+
+fn has_same_hosts(one: &PodSlice, other: &PodSlice) -> bool {
+    Arc::ptr_eq(&one.hosts, &other.hosts) || one.hosts == other.hosts
 }
 
 fn any(kind: Kind, message: &impl Message) -> Any {

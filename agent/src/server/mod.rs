@@ -1,153 +1,21 @@
-//! A socket for each pod that carries a sidecar, and on it nothing but that
-//! pod's slice: who can open the socket is who may know it.
+//! The agent API towards sidecars: each pod's own slice and no other.
+//!
+//! Who asks is known in one of two ways: by the socket that lies in the pod's own
+//! volume, or, over TLS in [`tcp`], by a token that the API server vouches for.
+//! What follows is the same: `feed` holds what a pod is to know, each
+//! `stream` tells it, and `exchange` keeps the books of one stream.
 
+mod bucket;
 mod connection;
+mod counters;
 mod exchange;
 mod feed;
 mod folder;
 mod service;
+mod sockets;
 mod stream;
+pub mod tcp;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-use self::feed::Publisher;
-use self::folder::Folder;
-use crate::notice::{Journal, Notice, Severity};
-use crate::world::{PodKey, PodSlice};
-
-/// How long a peer may take to let go of its connection when the agent stops.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// The slices of all pods that are to be served.
-pub(crate) type Slices = BTreeMap<PodKey, PodSlice>;
-
-/// The sockets of all pods.
-#[derive(Debug)]
-pub(crate) struct Server {
-    folder: Folder,
-    pods: BTreeMap<PodKey, Served>,
-    failures: Journal,
-}
-
-/// A pod that is being served.
-#[derive(Debug)]
-struct Served {
-    uid: String,
-    publisher: Publisher,
-    /// Dropped to end the task.
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    /// A server whose sockets lie under `folder` and may be opened by the group `proxy_uid`.
-    ///
-    /// # Errors
-    /// The folder cannot be made or written to.
-    pub(crate) fn new(folder: &Path, proxy_uid: u32) -> io::Result<Self> {
-        let folder = Folder::open(folder, proxy_uid)?;
-        Ok(Self { folder, pods: BTreeMap::new(), failures: Journal::default() })
-    }
-
-    /// Serves these pods with these slices, and no others. Says whether every
-    /// socket could be made; if not, the same call may succeed later.
-    pub(crate) fn serve(&mut self, slices: &Slices) -> bool {
-        self.withdraw(slices);
-        let mut failures = Vec::new();
-        for (key, slice) in slices {
-            if let Some(served) = self.pods.get_mut(key) {
-                served.publisher.publish(slice);
-                continue;
-            }
-            match self.start(key, slice) {
-                Ok(served) => drop(self.pods.insert(key.clone(), served)),
-                Err(error) => failures.push(self.failure(key, &error)),
-            }
-        }
-        let is_complete = failures.is_empty();
-        self.failures.news(failures).iter().for_each(Notice::log);
-        is_complete
-    }
-
-    /// How many pods are served.
-    pub(crate) fn pod_count(&self) -> usize {
-        self.pods.len()
-    }
-
-    /// Says to whoever waits for it that all pods are served.
-    pub(crate) fn mark_ready(&self) {
-        self.folder.mark_ready();
-    }
-
-    /// Ends all service. The pods' folders stay: running pods have them mounted.
-    pub(crate) async fn stop(self) {
-        self.folder.clear_ready();
-        let mut tasks = Vec::new();
-        for (key, served) in self.pods {
-            self.folder.remove_socket(&key);
-            tasks.push(served.end());
-        }
-        let all = async {
-            for task in tasks {
-                // Only a panic could end it otherwise, and that was told already.
-                let _ = task.await;
-            }
-        };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::debug!("some connections outlived the agent's patience");
-        }
-    }
-
-    fn withdraw(&mut self, slices: &Slices) {
-        let gone: Vec<PodKey> = self
-            .pods
-            .iter()
-            .filter(|(key, served)| slices.get(*key).is_none_or(|slice| slice.uid != served.uid))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in gone {
-            let Some(served) = self.pods.remove(&key) else { continue };
-            drop(served.end());
-            self.folder.remove_socket(&key);
-            // A pod of that name with another uid may have mounted the folder already.
-            if !slices.contains_key(&key) {
-                self.folder.remove(&key);
-            }
-            tracing::info!("{key}: no longer served");
-        }
-    }
-
-    fn start(&self, key: &PodKey, slice: &PodSlice) -> io::Result<Served> {
-        let listener = self.folder.listen(key)?;
-        let (publisher, feed) = Publisher::new(key.clone(), slice);
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(service::serve(listener, Arc::new(feed), stopped)?);
-        tracing::info!("{key}: serving at {}", self.folder.socket_path(key).display());
-        Ok(Served { uid: slice.uid.clone(), publisher, stop, task })
-    }
-
-    fn failure(&self, key: &PodKey, error: &io::Error) -> Notice {
-        let path = self.folder.socket_path(key);
-        let text = format!(
-            "{}: {error}: pod {key} gets no policy, so its sidecar denies everything; see that the agent may write there",
-            path.display()
-        );
-        Notice::new(Severity::Error, 0, text)
-    }
-}
-
-impl Served {
-    /// Ends all streams, then the task.
-    fn end(self) -> JoinHandle<()> {
-        drop(self.publisher);
-        drop(self.stop);
-        self.task
-    }
-}
+pub use self::counters::Counters;
+pub(crate) use self::sockets::Server;
+pub use crate::world::Slices;

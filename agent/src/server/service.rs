@@ -1,8 +1,7 @@
-//! NPDS and NPHDS on one pod's socket: gRPC around the streams.
+//! NPDS and NPHDS: gRPC around the streams, on a pod's socket or for whoever
+//! shows a token.
 
 use std::convert::Infallible;
-use std::io;
-use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use remora_api::cilium::network_policy_hosts_discovery_service_server::{
     NetworkPolicyHostsDiscoveryService, NetworkPolicyHostsDiscoveryServiceServer,
 };
 use remora_api::discovery::{DiscoveryRequest, DiscoveryResponse};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
@@ -23,9 +22,9 @@ use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::connection;
 use super::feed::{Feed, Kind};
 use super::stream::Stream;
+use super::tcp::Door;
 
 /// Streams of one connection, told to the peer as an HTTP/2 setting.
 const MAX_CONCURRENT_STREAMS: u32 = 8;
@@ -37,51 +36,61 @@ const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// How often a silent peer is asked whether it lives, and how long it may take.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// Serves one pod until `stopped` ends.
-pub(super) fn serve(
-    listener: UnixListener,
-    feed: Arc<Feed>,
-    stopped: oneshot::Receiver<()>,
-) -> io::Result<impl Future<Output = ()> + Send + use<>> {
-    let pod = feed.pod.clone();
-    let incoming = connection::accept(tokio::net::UnixListener::from_std(listener)?);
-    let server = Server::builder()
+/// What all our gRPC servers have in common.
+pub(super) fn server() -> Server {
+    Server::builder()
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
         .http2_max_header_list_size(MAX_HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .serve_with_incoming_shutdown(Router::new(&Discovery(feed)), incoming, async {
-            // Ended by a word or by the sender's end alike.
-            let _ = stopped.await;
-        });
-    Ok(async move {
-        if let Err(error) = server.await {
-            tracing::error!("{pod}: its socket is no longer served: {error}");
-        }
-    })
 }
 
-/// Both services, for one pod.
+/// How a stream comes to its pod.
 #[derive(Clone, Debug)]
-struct Discovery(Arc<Feed>);
+pub(super) enum Gate {
+    /// By the socket: who could open it is that pod.
+    Socket(Arc<Feed>),
+    /// By the token that came with it.
+    Token(Arc<Door>),
+}
+
+/// Both services.
+#[derive(Clone, Debug)]
+struct Discovery(Gate);
 
 type Responses = ReceiverStream<Result<DiscoveryResponse, Status>>;
 
 impl Discovery {
-    fn open(
+    async fn open(
         &self,
         kind: Kind,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        let Ok(permit) = Arc::clone(&self.0.streams).try_acquire_owned() else {
+        let (feed, admission) = match &self.0 {
+            Gate::Socket(feed) => (Arc::clone(feed), None),
+            Gate::Token(door) => {
+                let admission = door.admit(&request).await?;
+                (admission.feed(), Some(admission))
+            }
+        };
+        if !feed.may_open() {
+            return Err(Status::resource_exhausted("this pod opens streams too often"));
+        }
+        let Ok(permit) = Arc::clone(&feed.streams).try_acquire_owned() else {
             return Err(Status::resource_exhausted("this pod has too many streams open"));
         };
         // Room for one: whoever reads slowly is told the latest, not everything.
         let (sender, receiver) = mpsc::channel(1);
-        let stream = Stream::new(Arc::clone(&self.0), kind);
+        let stream = Stream::new(feed, kind);
         tokio::spawn(async move {
-            stream.run(request.into_inner(), sender).await;
+            let is_over = async {
+                match &admission {
+                    Some(admission) => admission.is_over().await,
+                    None => std::future::pending().await,
+                }
+            };
+            stream.run(request.into_inner(), sender, is_over).await;
             drop(permit);
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -96,7 +105,7 @@ impl NetworkPolicyDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        self.open(Kind::Policy, request)
+        self.open(Kind::Policy, request).await
     }
 }
 
@@ -108,7 +117,7 @@ impl NetworkPolicyHostsDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        self.open(Kind::Hosts, request)
+        self.open(Kind::Hosts, request).await
     }
 }
 
@@ -117,18 +126,19 @@ type Hosts = NetworkPolicyHostsDiscoveryServiceServer<Discovery>;
 
 /// Two services on one socket: tonic's own router would bring a web framework.
 #[derive(Clone)]
-struct Router {
+pub(super) struct Router {
     policies: Policies,
     hosts: Hosts,
 }
 
 impl Router {
-    fn new(discovery: &Discovery) -> Self {
+    pub(super) fn new(gate: Gate) -> Self {
+        let discovery = Discovery(gate);
         Self {
             policies: Policies::new(discovery.clone())
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
-            hosts: Hosts::new(discovery.clone())
+            hosts: Hosts::new(discovery)
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
         }

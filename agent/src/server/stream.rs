@@ -14,8 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 
+use super::counters::Push;
 use super::exchange::{Exchange, Heard};
 use super::feed::{Feed, Kind, State, Versioned};
+use crate::world::Subscription;
 
 /// How long a policy waits for the answer to the addresses that it needs.
 const HOLD: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ type Responses = mpsc::Sender<Result<DiscoveryResponse, Status>>;
 
 impl Stream {
     pub(super) fn new(feed: Arc<Feed>, kind: Kind) -> Self {
+        feed.opened();
         Self {
             id: STREAMS.fetch_add(1, Ordering::Relaxed),
             exchange: Exchange::new(kind),
@@ -48,11 +51,12 @@ impl Stream {
         }
     }
 
-    /// Serves the stream to its end: the peer's, or that of the pod.
+    /// Serves the stream to its end: the peer's, that of the pod, or `is_over`.
     pub(super) async fn run(
         mut self,
         mut requests: Streaming<DiscoveryRequest>,
         responses: Responses,
+        is_over: impl Future<Output = Status>,
     ) {
         let mut gone = self.state.clone();
         let is_gone = async move { while gone.changed().await.is_ok() {} };
@@ -60,6 +64,7 @@ impl Stream {
             biased;
             () = is_gone => Some(Status::unavailable("this pod is no longer served here")),
             () = responses.closed() => None,
+            status = is_over => Some(status),
             end = self.converse(&mut requests, &responses) => end,
         };
         if let Some(status) = end {
@@ -73,37 +78,56 @@ impl Stream {
         requests: &mut Streaming<DiscoveryRequest>,
         responses: &Responses,
     ) -> Option<Status> {
+        let mut subscription = None;
         loop {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => {
-                        if let Some(end) = self.heed(&request) {
+                        if let Some(end) = self.heed(&request, &mut subscription) {
                             return Some(end);
                         }
                     }
                     Ok(None) | Err(_) => return None,
                 },
+                () = expelled(&mut subscription) => return Some(unanswered()),
                 state = self.due(), if self.exchange.is_subscribed() => {
-                    let response = self.exchange.tell(&state?);
-                    responses.send(Ok(response)).await.ok()?;
+                    let response = self.tell(&state?, subscription.as_ref())?;
+                    tokio::select! {
+                        sent = responses.send(Ok(response)) => sent.ok()?,
+                        () = expelled(&mut subscription) => return Some(unanswered()),
+                    }
                 }
             }
         }
     }
 
+    /// The response that brings the sidecar to this state.
+    fn tell(
+        &mut self,
+        state: &State,
+        subscription: Option<&Subscription>,
+    ) -> Option<DiscoveryResponse> {
+        let part = state.part(self.exchange.kind)?;
+        if let Some((subscription, slice)) = subscription.zip(state.slice.as_ref()) {
+            subscription.sent(part.version, slice);
+        }
+        self.feed.counters.pushed(self.exchange.kind, Push::Sent);
+        Some(self.exchange.tell(part))
+    }
+
     /// The next thing to send, when it is time to. None when the pod is gone.
     /// Nothing is lost when this is dropped before its end.
-    async fn due(&mut self) -> Option<Versioned> {
+    async fn due(&mut self) -> Option<State> {
         loop {
             let state = self.state.borrow_and_update().clone();
-            let Some(part) = state.part(self.exchange.kind).filter(|part| self.is_new(part)) else {
+            if !state.part(self.exchange.kind).is_some_and(|part| self.is_new(part)) {
                 self.held_until = None;
                 self.state.changed().await.ok()?;
                 continue;
-            };
+            }
             if self.is_settled(&state) {
                 self.held_until = None;
-                return Some(part.clone());
+                return Some(state);
             }
             let until = *self.held_until.get_or_insert_with(|| Instant::now() + HOLD);
             tokio::select! {
@@ -111,7 +135,7 @@ impl Stream {
                 changed = self.settled.changed() => changed.ok()?,
                 () = sleep_until(until) => {
                     self.held_until = None;
-                    return Some(part.clone());
+                    return Some(state);
                 }
             }
         }
@@ -132,19 +156,28 @@ impl Stream {
     }
 
     /// Takes a request; gives the stream's end if it has none to offer.
-    fn heed(&mut self, request: &DiscoveryRequest) -> Option<Status> {
+    fn heed(
+        &mut self,
+        request: &DiscoveryRequest,
+        subscription: &mut Option<Subscription>,
+    ) -> Option<Status> {
         let (pod, kind) = (&self.feed.pod, self.exchange.kind);
         match self.exchange.hear(request) {
             Heard::Subscribed => {
                 self.settle(0);
+                *subscription = self.subscribe(request);
                 self.tell_held_back();
             }
             Heard::Accepted(version) => {
                 self.settle(version);
+                self.feed.counters.pushed(kind, Push::Accepted);
+                subscription.iter().for_each(|subscription| subscription.accepted(version));
                 tracing::info!("{pod}: accepted {} version {version}", kind.name());
             }
             Heard::Refused(version, message) => {
                 self.settle(version);
+                self.feed.counters.pushed(kind, Push::Refused);
+                subscription.iter().for_each(|subscription| subscription.refused(version));
                 if self.feed.refuse(kind, version) {
                     let message = crate::notice::one_line(&message);
                     tracing::error!(
@@ -160,6 +193,12 @@ impl Stream {
             }
         }
         None
+    }
+
+    /// Tells who waits for addresses to be forgotten that this sidecar may know some.
+    fn subscribe(&self, request: &DiscoveryRequest) -> Option<Subscription> {
+        let holdback = self.feed.holdback.as_ref().filter(|_| self.exchange.kind == Kind::Hosts)?;
+        Some(holdback.subscribe(&self.feed.uid, !request.version_info.is_empty()))
     }
 
     fn settle(&self, version: u64) {
@@ -187,10 +226,23 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.feed.closed();
         if self.exchange.kind == Kind::Hosts {
             self.feed.settled_hosts.send_modify(|settled| {
                 settled.remove(&self.id);
             });
         }
     }
+}
+
+/// Ends when the sidecar has kept others waiting for too long.
+async fn expelled(subscription: &mut Option<Subscription>) {
+    match subscription {
+        Some(subscription) => subscription.expelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unanswered() -> Status {
+    Status::deadline_exceeded("addresses were sent and not answered in time; connect anew")
 }

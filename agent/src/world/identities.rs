@@ -1,6 +1,7 @@
 //! Numbers for sets of labels.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use remora_policy::Labels;
 
@@ -12,7 +13,7 @@ const FIRST: u32 = 256;
 #[derive(Debug)]
 pub(super) struct Identities {
     next: Option<u32>,
-    numbers: BTreeMap<Labels, u32>,
+    numbers: BTreeMap<Arc<Labels>, u32>,
 }
 
 impl Default for Identities {
@@ -23,7 +24,7 @@ impl Default for Identities {
 
 impl Identities {
     /// Gives each of these sets a number and forgets all others.
-    pub(super) fn assign<'a>(&mut self, sets: impl Iterator<Item = &'a Labels>) {
+    pub(super) fn assign<'a>(&mut self, sets: impl Iterator<Item = &'a Arc<Labels>>) {
         let mut numbers = BTreeMap::new();
         for labels in sets {
             if numbers.contains_key(labels) {
@@ -33,7 +34,7 @@ impl Identities {
             let Some(number) = self.numbers.get(labels).copied().or_else(|| self.fresh()) else {
                 continue;
             };
-            numbers.insert(labels.clone(), number);
+            numbers.insert(Arc::clone(labels), number);
         }
         self.numbers = numbers;
     }
@@ -53,8 +54,8 @@ impl Identities {
 mod tests {
     use super::*;
 
-    fn labels(text: &str) -> Labels {
-        Labels::parse(text).expect("labels")
+    fn labels(text: &str) -> Arc<Labels> {
+        Arc::new(Labels::parse(text).expect("labels"))
     }
 
     #[test]

@@ -1,84 +1,128 @@
 //! What the agent knows of the cluster, as plain maps: no clock, no I/O.
 //!
-//! [`World::update`] takes all manifests anew; [`World::slice_for`] gives what
-//! one pod needs of it. Identities are numbers for distinct sets of labels; a
-//! number never comes to mean another set.
+//! Objects come one by one ([`World::apply`]) or all at once, from a directory
+//! ([`World::update`]); [`World::settle`] then makes the slices that they give
+//! each pod, and only those that can have changed. Identities are numbers for
+//! distinct sets of labels; a number never comes to mean another set.
 
 mod addresses;
+mod documents;
+mod groups;
+mod holdback;
 mod identities;
+mod live;
+mod node;
 mod object;
+mod people;
 mod pod;
 mod policies;
+mod prefix;
+mod served;
+mod shelf;
+mod slice;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use remora_api::cilium;
 use remora_parsers::Registry;
-use remora_policy::{Endpoint, Labels, PolicySet, encode};
+use remora_policy::{Labels, PolicyKind};
 
-use self::identities::Identities;
-use self::object::{Named, Objects};
-pub use self::pod::PodKey;
+use self::documents::Documents;
+use self::groups::{Groups, Sources};
+use self::live::Live;
+use self::node::ClusterNode;
+use self::object::{Content, PolicyObject};
+use self::people::People;
 use self::pod::{Namespace, Pod};
-use crate::directory::Manifests;
-use crate::notice::Notice;
+use self::policies::Policies;
+use self::shelf::Shelf;
+use crate::directory::{Manifests, Unreadable};
+use crate::notice::{Notice, Severity};
 
-/// All pods, namespaces and policies.
+pub use self::holdback::{Held, HoldBack, PATIENCE, Subscription};
+pub use self::object::{Key, Kind, Object, ObjectVersion};
+pub use self::pod::PodKey;
+pub use self::policies::PolicyState;
+pub(crate) use self::policies::consequence;
+pub use self::prefix::{Prefix, PrefixError};
+pub use self::served::Served;
+pub use self::slice::{PodSlice, Slices};
+
+/// All pods, namespaces, nodes and policies.
 #[derive(Debug)]
 pub struct World {
     registry: Registry,
-    objects: Objects,
-    policies: PolicySet,
-    pods: BTreeMap<PodKey, Live>,
-    namespaces: BTreeMap<String, Namespace>,
-    identities: Identities,
-    /// The identities that somebody can be recognised by, and their addresses.
-    known: BTreeMap<u32, Labels>,
-    hosts: BTreeMap<u32, Vec<String>>,
+    scene: Scene,
+    documents: Documents,
+    unreadable: Vec<Unreadable>,
+    pods: Shelf<PodKey, Pod>,
+    namespaces: Shelf<String, Namespace>,
+    nodes: Shelf<String, ClusterNode>,
+    policies: Policies,
+    people: People,
+    groups: Groups,
+    live: BTreeMap<PodKey, Live>,
     last_endpoint: u64,
+    slices: Slices,
+    /// Said once, with the next settling.
+    happened: Vec<Notice>,
 }
 
-/// A pod that is neither completed nor gone.
+/// Where the objects come from.
 #[derive(Debug)]
-struct Live {
-    pod: Pod,
-    endpoint: u64,
-    labels: Labels,
-    /// Its addresses that are no other pod's.
-    addresses: Vec<IpAddr>,
+enum Scene {
+    /// A directory: a namespace without a manifest has no labels.
+    Directory,
+    /// An API server: every namespace has an object, and one that has not come
+    /// yet may have any labels.
+    Cluster { ranges: Vec<Prefix> },
 }
 
-/// What one pod needs: its own policy, and the addresses of the identities
-/// that this policy names.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodSlice {
-    /// The pod's uid: a pod of the same name with another uid is another pod.
-    pub uid: String,
-    /// For NPDS.
-    pub policy: cilium::NetworkPolicy,
-    /// For NPHDS, by identity. None is empty.
-    pub hosts: Vec<cilium::NetworkPolicyHosts>,
-    /// What the authors of the policies should know.
-    pub warnings: Vec<String>,
+/// One thing that the API server says.
+#[derive(Debug)]
+pub enum Change {
+    /// These are all objects of a kind.
+    Replaced(Kind, Vec<Object>),
+    /// An object is new, or another than before.
+    Applied(Object),
+    /// An object is gone.
+    Deleted(Key),
+    /// A kind of policy is served so from now on.
+    Served(PolicyKind, Served),
 }
 
 impl World {
-    /// An empty world whose policies may name these protocols.
+    /// An empty world that a directory describes. Its policies may name these protocols.
     pub fn new(registry: Registry) -> Self {
+        Self::of(registry, Scene::Directory)
+    }
+
+    /// An empty world that an API server describes. `ranges` are the cluster's
+    /// addresses besides those that its nodes tell.
+    pub fn of_cluster(registry: Registry, ranges: Vec<Prefix>) -> Self {
+        Self::of(registry, Scene::Cluster { ranges })
+    }
+
+    fn of(registry: Registry, scene: Scene) -> Self {
         Self {
             registry,
-            objects: Objects::default(),
-            policies: PolicySet::default(),
-            pods: BTreeMap::new(),
-            namespaces: BTreeMap::new(),
-            identities: Identities::default(),
-            known: BTreeMap::new(),
-            hosts: BTreeMap::new(),
+            scene,
+            documents: Documents::default(),
+            unreadable: Vec::new(),
+            pods: Shelf::default(),
+            namespaces: Shelf::default(),
+            nodes: Shelf::default(),
+            policies: Policies::default(),
+            people: People::default(),
+            groups: Groups::default(),
+            live: BTreeMap::new(),
             last_endpoint: 0,
+            slices: Slices::new(),
+            happened: Vec::new(),
         }
     }
 
@@ -86,102 +130,168 @@ impl World {
     /// name is gone. Gives everything that is wrong or remarkable with it now.
     pub fn update(&mut self, manifests: &Manifests) -> Vec<Notice> {
         let mut notices = Vec::new();
-        let first = self.objects.read(&manifests.documents, self.registry, &mut notices);
-        policies::take(&mut self.policies, first.policies, &manifests.unreadable, &mut notices);
-        self.take_namespaces(first.namespaces, &mut notices);
-        self.take_pods(first.pods, &mut notices);
+        let objects = self.documents.read(&manifests.documents, self.registry, &mut notices);
+        let mut kinds: BTreeMap<Kind, Vec<Object>> = PolicyKind::ALL
+            .map(Kind::Policy)
+            .into_iter()
+            .chain([Kind::Pod, Kind::Namespace])
+            .map(|kind| (kind, Vec::new()))
+            .collect();
+        for object in objects {
+            let kind = object.key().and_then(|key| kinds.get_mut(&key.kind()));
+            kind.into_iter().for_each(|objects| objects.push(object.clone()));
+        }
+        for (kind, objects) in kinds {
+            self.apply(Change::Replaced(kind, objects));
+        }
+        self.unreadable.clone_from(&manifests.unreadable);
+        notices.extend(self.settle());
+        notices
+    }
+
+    /// Takes note of a change. What it means is for [`World::settle`].
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Applied(object) => self.put(object),
+            Change::Replaced(kind, objects) => self.replace(kind, objects),
+            Change::Deleted(Key::Pod(key)) => self.pods.remove(&key),
+            Change::Deleted(Key::Namespace(name)) => self.namespaces.remove(&name),
+            Change::Deleted(Key::Node(name)) => self.nodes.remove(&name),
+            Change::Deleted(Key::Policy(kind, name)) => self.policies.remove(kind, &name),
+            Change::Served(kind, served) => self.policies.serve(kind, served),
+        }
+    }
+
+    fn put(&mut self, object: Object) {
+        match object.0 {
+            Content::Pod(pod) => self.pods.put(pod),
+            Content::Namespace(namespace) => self.namespaces.put(namespace),
+            Content::Node(node) => self.nodes.put(node),
+            Content::Policy(policy) => self.policies.put(policy),
+            Content::Nameless(error) => {
+                self.happened.push(Notice::new(Severity::Error, 0, format!("{error}: ignored")));
+            }
+            Content::Other(_) => {}
+        }
+    }
+
+    fn replace(&mut self, kind: Kind, objects: Vec<Object>) {
+        let contents = objects.into_iter().map(|object| object.0);
+        match kind {
+            Kind::Pod => self.pods.replace(contents.filter_map(Content::pod).collect()),
+            Kind::Namespace => {
+                self.namespaces.replace(contents.filter_map(Content::namespace).collect());
+            }
+            Kind::Node => self.nodes.replace(contents.filter_map(Content::node).collect()),
+            Kind::Policy(kind) => {
+                let policies: Vec<PolicyObject> = contents.filter_map(Content::policy).collect();
+                self.happened.extend(self.policies.replace(kind, policies));
+            }
+        }
+    }
+
+    /// Whether something was applied that makes a difference.
+    pub fn is_unsettled(&self) -> bool {
+        self.pods.is_changed()
+            || self.namespaces.is_changed()
+            || self.nodes.is_changed()
+            || self.policies.is_changed()
+            || !self.happened.is_empty()
+    }
+
+    /// Makes the slices of what was applied. Gives everything that is wrong or
+    /// remarkable now, whether or not it was before.
+    pub fn settle(&mut self) -> Vec<Notice> {
+        let mut notices = mem::take(&mut self.happened);
+        let before = self.take_pods(&mut notices);
+        self.stand_in();
+        let moves = self.people.settle(
+            self.live
+                .values()
+                .filter(|live| live.is_known)
+                .map(|live| (&live.labels, live.addresses.as_slice())),
+        );
+        let mut wanted: BTreeMap<Arc<Labels>, usize> = BTreeMap::new();
+        for live in self.live.values().filter(|live| live.is_injected) {
+            let members = wanted.entry(Arc::clone(&live.labels)).or_default();
+            *members = members.saturating_add(1);
+        }
+        let touched = self.policies.take_touched();
+        let reserved = self.reserved();
+        let sources =
+            Sources { policies: self.policies.set(), people: &self.people, reserved: &reserved };
+        let made = self.groups.settle(wanted, &sources, &touched, &moves);
+        tracing::debug!("made {made} slices anew");
+        self.slice(&before);
+        self.tell(&mut notices);
         notices
     }
 
     /// How many policies are known, refused ones among them.
     pub fn policy_count(&self) -> usize {
-        self.policies.names().count()
+        self.policies.set().names().count()
+    }
+
+    /// What became of each policy.
+    pub fn policy_states(&self) -> Vec<PolicyState> {
+        self.policies.states(&self.groups.endpoints())
     }
 
     /// The pods that carry a sidecar.
     pub fn injected(&self) -> impl Iterator<Item = &PodKey> {
-        self.pods.iter().filter(|(_, live)| live.pod.is_injected).map(|(key, _)| key)
+        self.slices.keys()
     }
 
-    /// What this pod needs; none if it is not known or has completed.
-    pub fn slice_for(&self, key: &PodKey) -> Option<PodSlice> {
-        let live = self.pods.get(key)?;
-        let endpoint = Endpoint { id: live.endpoint, ips: &live.addresses, labels: &live.labels };
-        let encoded = encode(&self.policies, &endpoint, &self.known);
-        let hosts = encoded.identities.iter().filter_map(|number| {
-            let host_addresses = self.hosts.get(number)?.clone();
-            Some(cilium::NetworkPolicyHosts { policy: u64::from(*number), host_addresses })
-        });
-        Some(PodSlice {
-            uid: live.pod.uid.clone(),
-            hosts: hosts.collect(),
-            policy: encoded.policy,
-            warnings: encoded.warnings,
-        })
+    /// What this pod needs; none if it is not known, has completed or has no sidecar.
+    pub fn slice_for(&self, key: &PodKey) -> Option<&Arc<PodSlice>> {
+        self.slices.get(key)
     }
 
     /// The slice of every pod that carries a sidecar.
-    pub fn slices(&self) -> BTreeMap<PodKey, PodSlice> {
-        self.injected().filter_map(|key| Some((key.clone(), self.slice_for(key)?))).collect()
+    pub fn slices(&self) -> &Slices {
+        &self.slices
     }
 
-    fn take_namespaces(&mut self, found: Vec<Named<String, Namespace>>, notices: &mut Vec<Notice>) {
-        let mut before = mem::take(&mut self.namespaces);
-        for (key, namespace) in object::or_last_good(found, |key| before.remove(key), notices) {
-            self.namespaces.insert(key, namespace);
-        }
+    /// The namespaces with pods that may carry a sidecar: somebody has decided
+    /// about their injection, or a pod there is marked by the injector.
+    pub fn bundle_namespaces(&self) -> BTreeSet<String> {
+        let labelled =
+            self.namespaces.good().filter(|(_, own)| own.is_marked).map(|(name, _)| name);
+        let marked = self.pods.good().filter(|(_, pod)| pod.is_marked);
+        labelled.chain(marked.map(|(key, _)| &key.namespace)).cloned().collect()
     }
 
-    fn take_pods(&mut self, found: Vec<Named<PodKey, Pod>>, notices: &mut Vec<Notice>) {
-        let mut before = mem::take(&mut self.pods);
-        let last_good = |key: &PodKey| before.get(key).map(|live| live.pod.clone());
-        let pods: Vec<Pod> = object::or_last_good(found, last_good, notices)
-            .into_iter()
-            .map(|(_, pod)| pod)
-            .filter(|pod| !pod.is_completed)
+    /// Closes what is about pods or policies that cannot be read.
+    fn stand_in(&mut self) {
+        let unknown: BTreeSet<&str> = self
+            .live
+            .iter()
+            .filter(|(_, live)| !live.is_known)
+            .map(|(key, _)| key.namespace.as_str())
             .collect();
-        let owned = addresses::owned(&pods, notices);
-        for (pod, addresses) in pods.into_iter().zip(owned) {
-            notices.extend(addresses::unaddressed(&pod));
-            let endpoint = match before.remove(&pod.key) {
-                Some(live) if live.pod.uid == pod.uid => live.endpoint,
-                _ => {
-                    self.last_endpoint += 1;
-                    self.last_endpoint
-                }
-            };
-            let labels = self.labels_of(&pod);
-            self.pods.insert(pod.key.clone(), Live { pod, endpoint, labels, addresses });
-        }
-        self.identify();
+        let files = self.unreadable.iter().filter_map(stand_in::for_file);
+        let namespaces = unknown.into_iter().map(stand_in::for_namespace);
+        self.policies.stand(files.chain(namespaces).collect());
     }
 
-    /// Gives identities. One without an address is left out: naming it would
-    /// allow nobody.
-    fn identify(&mut self) {
-        self.identities.assign(self.pods.values().map(|live| &live.labels));
-        self.known.clear();
-        self.hosts.clear();
-        for live in self.pods.values().filter(|live| !live.addresses.is_empty()) {
-            if let Some(number) = self.identities.number(&live.labels) {
-                self.known.entry(number).or_insert_with(|| live.labels.clone());
-                let addresses = live.addresses.iter().map(ToString::to_string);
-                self.hosts.entry(number).or_default().extend(addresses);
-            }
-        }
-        self.hosts.values_mut().for_each(|addresses| addresses.sort_unstable());
-    }
-
-    fn labels_of(&self, pod: &Pod) -> Labels {
-        let namespace = self.namespaces.get(&pod.key.namespace);
-        Labels::of_pod(
-            &pod.key.namespace,
-            pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())),
-            namespace
-                .iter()
-                .flat_map(|own| own.labels.iter())
-                .map(|(k, v)| (k.as_str(), v.as_str())),
-            &pod.service_account,
+    fn reserved(&self) -> Arc<[remora_api::cilium::NetworkPolicyHosts]> {
+        // A directory is all there is: nobody's address is still on its way.
+        let Scene::Cluster { ranges: given } = &self.scene else { return Arc::new([]) };
+        let nodes = || self.nodes.good().map(|(_, node)| node);
+        prefix::reserved(
+            given.iter().copied().chain(nodes().flat_map(|node| node.pod_ranges.iter().copied())),
+            nodes().flat_map(|node| node.addresses.iter().copied()),
         )
+    }
+
+    /// What there is to say about the state as it is.
+    fn tell(&self, notices: &mut Vec<Notice>) {
+        self.policies.notices(notices);
+        let unreadable = "it is not known, and pods of it are closed and recognised by nobody";
+        notices.extend(self.namespaces.notices(unreadable));
+        notices.extend(self.nodes.notices("its addresses are not known"));
+        notices.extend(self.pods.notices("this document is ignored"));
+        let warning = |text: &String| Notice::new(Severity::Warning, 0, text.as_str());
+        notices.extend(self.groups.warnings().map(warning));
     }
 }

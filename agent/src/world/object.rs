@@ -1,164 +1,151 @@
-//! From documents to objects. Of several with one name the first counts, by
-//! the order of the files' names.
+//! From a document, be it of a file or of the API server, to an object.
 
-use std::collections::BTreeMap;
-use std::mem;
+use std::fmt;
 
 use remora_manifest::{FieldError, Node};
 use remora_parsers::Registry;
 use remora_policy::{PolicyKind, PolicyName, Reading, is_policy, read_policy};
 
+use super::node::ClusterNode;
 use super::pod::{Namespace, Pod, PodKey};
-use crate::directory::Document;
-use crate::notice::{Notice, Severity};
+use super::shelf::Named;
 
-/// What the documents of the last update held: a document is read once.
-#[derive(Debug, Default)]
-pub(super) struct Objects(BTreeMap<(u64, usize), Object>);
+/// The kinds of object that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Pods.
+    Pod,
+    /// Namespaces, for their labels.
+    Namespace,
+    /// Nodes, for the cluster's ranges of addresses.
+    Node,
+    /// Policies.
+    Policy(PolicyKind),
+}
 
-/// What one document holds.
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A pod.
+    Pod(PodKey),
+    /// A namespace.
+    Namespace(String),
+    /// A node.
+    Node(String),
+    /// A policy.
+    Policy(PolicyKind, PolicyName),
+}
+
+/// One object, read as far as it matters here.
 #[derive(Clone, Debug)]
-enum Object {
-    Policy(Reading),
+pub struct Object(pub(super) Content);
+
+#[derive(Clone, Debug)]
+pub(super) enum Content {
     Pod(Named<PodKey, Pod>),
     Namespace(Named<String, Namespace>),
+    Node(Named<String, ClusterNode>),
+    Policy(PolicyObject),
     /// Not even its name can be read.
     Nameless(String),
     /// Nothing that matters here, of this kind.
     Other(String),
 }
 
-/// An object with its name, or why it cannot be read.
-#[derive(Clone, Debug)]
-pub(super) struct Named<K, V> {
-    pub(super) key: K,
-    pub(super) value: Result<V, String>,
+/// A policy as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PolicyObject {
+    pub(super) reading: Reading,
+    /// The reading of the file that it came from; 0 if it came from none.
     pub(super) revision: u64,
+    /// Which version of which object of the API server it is.
+    pub(super) version: Option<ObjectVersion>,
 }
 
-/// The first object of each name.
-#[derive(Debug, Default)]
-pub(super) struct First {
-    pub(super) policies: Vec<(u64, Reading)>,
-    pub(super) pods: Vec<Named<PodKey, Pod>>,
-    pub(super) namespaces: Vec<Named<String, Namespace>>,
-}
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Policy(PolicyKind, PolicyName),
-    Pod(PodKey),
-    Namespace(String),
-}
-
-impl Objects {
-    pub(super) fn read(
-        &mut self,
-        documents: &[Document],
-        registry: Registry,
-        notices: &mut Vec<Notice>,
-    ) -> First {
-        let mut before = mem::take(&mut self.0);
-        let mut holders: BTreeMap<Key, String> = BTreeMap::new();
-        let mut first = First::default();
-        for document in documents {
-            let id = (document.revision, document.index);
-            let object = before.remove(&id).unwrap_or_else(|| Object::read(document, registry));
-            let place = document.node.location.file_and_line().to_string();
-            let key = object.key();
-            if let Some((key, holder)) = key.as_ref().and_then(|key| holders.get_key_value(key)) {
-                let text = format!(
-                    "{place}: {key} stands in {holder} already, and the first counts; remove one of them"
-                );
-                notices.push(Notice::new(Severity::Error, document.revision, text));
-            } else {
-                holders.extend(key.map(|key| (key, place.clone())));
-                first.take(&object, document.revision, &place, notices);
-            }
-            self.0.insert(id, object);
-        }
-        first
-    }
-}
-
-impl First {
-    fn take(&mut self, object: &Object, revision: u64, place: &str, notices: &mut Vec<Notice>) {
-        match object.clone() {
-            Object::Policy(reading) => self.policies.push((revision, reading)),
-            Object::Pod(pod) => self.pods.push(pod),
-            Object::Namespace(namespace) => self.namespaces.push(namespace),
-            Object::Nameless(error) => {
-                let text = format!("{error}: this document is ignored");
-                notices.push(Notice::new(Severity::Error, revision, text));
-            }
-            Object::Other(kind) => {
-                let text = format!(
-                    "{place}: kind: `{kind}` is ignored; the agent reads Pod, Namespace and policies"
-                );
-                notices.push(Notice::new(Severity::Warning, revision, text));
-            }
-        }
-    }
+/// A version of an object, as the API server counts them.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ObjectVersion {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.generation`: grows with every change of the spec.
+    pub generation: i64,
+    /// `status`, as it was when this was read.
+    pub status: serde_json::Value,
 }
 
 impl Object {
-    fn read(document: &Document, registry: Registry) -> Self {
-        let Document { revision, node, .. } = document;
+    /// Reads a document. `revision` tells readings of files apart; 0 for the API server's.
+    pub fn read(node: &Node, revision: u64, registry: Registry) -> Self {
         if is_policy(node) {
-            return Self::Policy(read_policy(node, registry));
+            let reading = read_policy(node, registry);
+            return Self(Content::Policy(PolicyObject { reading, revision, version: None }));
         }
         let read = match (text(node, "apiVersion"), text(node, "kind")) {
             ("v1", "Pod") => PodKey::read(node).map(|key| {
-                let value = Pod::read(key.clone(), node, *revision);
-                Self::Pod(Named::new(key, value, *revision))
+                let value = Pod::read(key.clone(), node, revision);
+                Content::Pod(named(key, value, revision))
             }),
             ("v1", "Namespace") => Namespace::read_name(node)
-                .map(|key| Self::Namespace(Named::new(key, Namespace::read(node), *revision))),
-            (_, kind) => Ok(Self::Other(kind.to_owned())),
+                .map(|key| Content::Namespace(named(key, Namespace::read(node), revision))),
+            ("v1", "Node") => ClusterNode::read_name(node)
+                .map(|key| Content::Node(named(key, ClusterNode::read(node), revision))),
+            (_, kind) => Ok(Content::Other(kind.to_owned())),
         };
-        read.unwrap_or_else(|error| Self::Nameless(error.to_string()))
+        Self(read.unwrap_or_else(|error| Content::Nameless(error.to_string())))
     }
 
-    fn key(&self) -> Option<Key> {
-        match self {
-            Self::Policy(reading) => {
-                let (kind, name) = policy_key(reading);
+    /// The same object, known to be this version of it.
+    #[must_use]
+    pub fn at(mut self, version: ObjectVersion) -> Self {
+        if let Content::Policy(policy) = &mut self.0 {
+            policy.version = Some(version);
+        }
+        self
+    }
+
+    /// Which object it is; none if that cannot be read or does not matter.
+    pub fn key(&self) -> Option<Key> {
+        match &self.0 {
+            Content::Policy(policy) => {
+                let (kind, name) = policy_key(&policy.reading);
                 Some(Key::Policy(kind, name.clone()))
             }
-            Self::Pod(pod) => Some(Key::Pod(pod.key.clone())),
-            Self::Namespace(namespace) => Some(Key::Namespace(namespace.key.clone())),
-            Self::Nameless(_) | Self::Other(_) => None,
+            Content::Pod(pod) => Some(Key::Pod(pod.key.clone())),
+            Content::Namespace(namespace) => Some(Key::Namespace(namespace.key.clone())),
+            Content::Node(node) => Some(Key::Node(node.key.clone())),
+            Content::Nameless(_) | Content::Other(_) => None,
         }
     }
 }
 
-impl<K, V> Named<K, V> {
-    fn new(key: K, value: Result<V, FieldError>, revision: u64) -> Self {
-        Self { key, value: value.map_err(|error| error.to_string()), revision }
+impl Content {
+    pub(super) fn pod(self) -> Option<Named<PodKey, Pod>> {
+        if let Self::Pod(pod) = self { Some(pod) } else { None }
+    }
+
+    pub(super) fn namespace(self) -> Option<Named<String, Namespace>> {
+        if let Self::Namespace(namespace) = self { Some(namespace) } else { None }
+    }
+
+    pub(super) fn node(self) -> Option<Named<String, ClusterNode>> {
+        if let Self::Node(node) = self { Some(node) } else { None }
+    }
+
+    pub(super) fn policy(self) -> Option<PolicyObject> {
+        if let Self::Policy(policy) = self { Some(policy) } else { None }
     }
 }
 
-/// What is in force of these: an object that cannot be read stays what it was.
-pub(super) fn or_last_good<K, V>(
-    found: Vec<Named<K, V>>,
-    mut last_good: impl FnMut(&K) -> Option<V>,
-    notices: &mut Vec<Notice>,
-) -> Vec<(K, V)> {
-    let mut in_force = Vec::new();
-    for Named { key, value, revision } in found {
-        let value = value.or_else(|error| {
-            let kept = last_good(&key);
-            let consequence = match kept {
-                Some(_) => "its last good version stays in force",
-                None => "this document is ignored",
-            };
-            let text = format!("{error}: {consequence}");
-            notices.push(Notice::new(Severity::Error, revision, text));
-            kept.ok_or(())
-        });
-        in_force.extend(value.ok().map(|value| (key, value)));
+impl Key {
+    /// What it is the name of.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Pod(_) => Kind::Pod,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Node(_) => Kind::Node,
+            Self::Policy(kind, _) => Kind::Policy(*kind),
+        }
     }
-    in_force
 }
 
 /// Which policy a reading is of.
@@ -169,16 +156,21 @@ pub(super) fn policy_key(reading: &Reading) -> (PolicyKind, &PolicyName) {
     }
 }
 
+fn named<K, V>(key: K, value: Result<V, FieldError>, revision: u64) -> Named<K, V> {
+    Named { key, value: value.map_err(|error| error.to_string()), revision }
+}
+
 fn text<'a>(node: &'a Node, name: &str) -> &'a str {
     node.get(name).and_then(Node::as_str).unwrap_or_default()
 }
 
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Policy(kind, name) => write!(f, "{kind} {name}"),
             Self::Pod(key) => write!(f, "pod {key}"),
             Self::Namespace(name) => write!(f, "namespace {name}"),
+            Self::Node(name) => write!(f, "node {name}"),
         }
     }
 }

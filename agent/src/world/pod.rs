@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use remora_manifest::{Field, FieldError, Node};
+use remora_policy::Labels;
 
 /// Which pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +42,8 @@ pub(super) struct Pod {
     pub(super) is_on_host_network: bool,
     /// It carries a sidecar of ours.
     pub(super) is_injected: bool,
+    /// The injector's annotation is on it.
+    pub(super) is_marked: bool,
     /// `FILE:LINE` of its manifest.
     pub(super) place: String,
     /// The reading of the file that this came from.
@@ -52,7 +55,14 @@ pub(super) struct Pod {
 pub(super) struct Namespace {
     /// Its labels.
     pub(super) labels: BTreeMap<String, String>,
+    /// Its pods are to be injected, or are not: somebody has decided about them.
+    pub(super) is_marked: bool,
 }
+
+/// What the injector writes on a pod.
+const STATUS_ANNOTATION: &str = "remora.dev/status";
+/// What users write on a namespace.
+const INJECT_LABEL: &str = "remora.dev/inject";
 
 /// The name of the container that the injector adds.
 const SIDECAR: &str = "remora";
@@ -94,10 +104,23 @@ impl Pod {
             is_completed: matches!(phase, "Succeeded" | "Failed"),
             is_on_host_network,
             is_injected: is_injected(&spec)?,
+            is_marked: has_key(&metadata, "annotations", STATUS_ANNOTATION)?,
             place: document.location.file_and_line().to_string(),
             key,
             revision,
         })
+    }
+}
+
+impl Pod {
+    /// All labels that it has, given its namespace.
+    pub(super) fn labels_in(&self, namespace: Option<&Namespace>) -> Labels {
+        Labels::of_pod(
+            &self.key.namespace,
+            pairs(&self.labels),
+            namespace.into_iter().flat_map(|own| pairs(&own.labels)),
+            &self.service_account,
+        )
     }
 }
 
@@ -107,8 +130,13 @@ impl Namespace {
     }
 
     pub(super) fn read(document: &Node) -> Result<Self, FieldError> {
-        Ok(Self { labels: labels(&Field::root(document).require("metadata")?)? })
+        let labels = labels(&Field::root(document).require("metadata")?)?;
+        Ok(Self { is_marked: labels.contains_key(INJECT_LABEL), labels })
     }
+}
+
+fn pairs(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 fn text(field: &Field<'_>, name: &str) -> Result<Option<String>, FieldError> {
@@ -121,6 +149,11 @@ fn labels(metadata: &Field<'_>) -> Result<BTreeMap<String, String>, FieldError> 
         .entries()?
         .map(|(key, field)| Ok((key.name.clone(), field.string()?.to_owned())))
         .collect()
+}
+
+fn has_key(field: &Field<'_>, map: &str, key: &str) -> Result<bool, FieldError> {
+    let Some(map) = field.get_given(map)? else { return Ok(false) };
+    Ok(map.get_given(key)?.is_some())
 }
 
 /// `status.podIPs`, or `status.podIP` of old.
@@ -158,7 +191,7 @@ fn is_injected(spec: &Field<'_>) -> Result<bool, FieldError> {
     Ok(containers.items()?.any(is_ours))
 }
 
-fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
+pub(super) fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
     let name = field.string()?;
     if is_valid(name) {
         return Ok(name.to_owned());
@@ -178,6 +211,6 @@ fn is_label(name: &str) -> bool {
         && bytes.last().is_some_and(|c| is_word(*c))
 }
 
-fn is_subdomain(name: &str) -> bool {
+pub(super) fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }

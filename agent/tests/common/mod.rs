@@ -15,7 +15,7 @@ use remora_api::wire::Resource;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 /// How long a condition may take to come true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,17 +115,25 @@ pub(crate) async fn connect(socket: &Path) -> Channel {
 
 impl Stream {
     pub(crate) async fn policies(channel: &Channel) -> Result<Self, Status> {
-        let (requests, receiver) = mpsc::channel(8);
-        let mut client = Policies::new(channel.clone());
-        let responses = client.stream_network_policies(ReceiverStream::new(receiver)).await?;
+        Self::policies_as(channel, &[]).await
+    }
+
+    pub(crate) async fn hosts(channel: &Channel) -> Result<Self, Status> {
+        Self::hosts_as(channel, &[]).await
+    }
+
+    /// With these values of `authorization`.
+    pub(crate) async fn policies_as(channel: &Channel, values: &[&str]) -> Result<Self, Status> {
+        let (requests, receiver) = request(values);
+        let responses = Policies::new(channel.clone()).stream_network_policies(receiver).await?;
         let url = remora_api::NETWORK_POLICY_URL;
         Ok(Self { requests, responses: responses.into_inner(), url })
     }
 
-    pub(crate) async fn hosts(channel: &Channel) -> Result<Self, Status> {
-        let (requests, receiver) = mpsc::channel(8);
-        let mut client = Hosts::new(channel.clone());
-        let responses = client.stream_network_policy_hosts(ReceiverStream::new(receiver)).await?;
+    /// With these values of `authorization`.
+    pub(crate) async fn hosts_as(channel: &Channel, values: &[&str]) -> Result<Self, Status> {
+        let (requests, receiver) = request(values);
+        let responses = Hosts::new(channel.clone()).stream_network_policy_hosts(receiver).await?;
         let url = remora_api::NETWORK_POLICY_HOSTS_URL;
         Ok(Self { requests, responses: responses.into_inner(), url })
     }
@@ -166,6 +174,17 @@ impl Stream {
     pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
         tokio::time::timeout(time, self.responses.message()).await.is_err()
     }
+}
+
+fn request(
+    values: &[&str],
+) -> (mpsc::Sender<DiscoveryRequest>, Request<ReceiverStream<DiscoveryRequest>>) {
+    let (requests, receiver) = mpsc::channel(8);
+    let mut request = Request::new(ReceiverStream::new(receiver));
+    for value in values {
+        request.metadata_mut().append("authorization", value.parse().expect("a value"));
+    }
+    (requests, request)
 }
 
 /// The resources of a response, checked as a sidecar checks them.

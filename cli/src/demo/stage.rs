@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use remora_injector::{InjectConfig, inject};
+use remora_injector::{AgentAddress, InjectConfig, inject};
 use remora_netns::{Image, Images, Node, Pod, Process, report_to};
 use serde_json::Value;
 
@@ -54,7 +54,8 @@ impl Stage {
         say("starting the clients, which have no sidecar");
         stage.run_all(&node, &manifests::clients()?)?;
         say("injecting and starting memcached and the droid");
-        let config = InjectConfig { agent_sockets: sockets, ..InjectConfig::default() };
+        let config =
+            InjectConfig { agent: AgentAddress::Sockets(sockets), ..InjectConfig::default() };
         let servers = manifests::servers()?;
         let injected = servers.iter().map(|server| inject(server, &config).map_err(Into::into));
         let started =

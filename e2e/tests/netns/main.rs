@@ -3,7 +3,9 @@
 //! without it.
 
 mod bad_input;
+mod clients;
 mod enforcement;
 mod lifecycle;
+mod memory;
 mod redirection;
 mod stage;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remora_injector::{InjectConfig, inject};
+use remora_injector::{AgentAddress, InjectConfig, inject};
 use remora_netns::{Image, Images, Node, Pod, Process, report_to};
 use serde_json::{Value, json};
 
@@ -86,7 +86,8 @@ impl Stage {
     /// An injected memcached with `app: cache`, started with these arguments.
     pub(crate) fn cache(&self, arguments: &[&str]) -> Pod {
         let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
-        let config = InjectConfig { agent_sockets: self.sockets.clone(), ..Default::default() };
+        let agent = AgentAddress::Sockets(self.sockets.clone());
+        let config = InjectConfig { agent, ..Default::default() };
         let injected = inject(&manifest, &config).expect("injectable");
         let cache = self.run(&injected);
         let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{InjectConfig, inject, is_injected, uninject};
+use crate::{AgentAddress, InjectConfig, inject, is_injected, uninject};
 
 /// A pod that would be injected, with one field replaced.
 fn pod(pointer: &str, value: Value) -> Value {
@@ -26,31 +26,63 @@ fn refusal(pod: &Value) -> String {
     inject(pod, &InjectConfig::default()).expect_err("refused").to_string()
 }
 
+/// What is refused where agents have sockets.
+fn refusal_with_sockets(pod: &Value) -> String {
+    let agent = AgentAddress::Sockets("/run/remora/pods".into());
+    let config = InjectConfig { agent, ..InjectConfig::default() };
+    inject(pod, &config).expect_err("refused").to_string()
+}
+
 #[test]
-fn only_pods_are_injected() {
-    let kinds = [
-        ("Deployment", "kind: is Deployment, no Pod; inject Pods; templates come later"),
-        ("CronJob", "kind: is CronJob, no Pod; inject Pods; templates come later"),
-        ("List", "kind: is List, no Pod; give each Pod its own document"),
-        ("Service", "kind: is v1 Service, no v1 Pod; give a v1 Pod"),
-    ];
+fn only_what_has_pods_is_injected() {
+    let known = "Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, \
+                 Job, CronJob";
+    let unknown = format!("kind: is no kind whose pods Remora knows; give one of {known}");
+    let typed = "kind: is PodList, whose items do not say theirs; \
+                 write it as List, each Pod with its apiVersion and kind";
+    // The Deployment is one of another group: `v1`.
+    let kinds =
+        [("Service", &*unknown), ("List", &unknown), ("Deployment", &unknown), ("PodList", typed)];
     for (kind, message) in kinds {
         let manifest = pod("/kind", json!(kind));
         assert_eq!(refusal(&manifest), message);
         assert_eq!(uninject(&manifest).expect_err("refused").to_string(), message);
     }
-    assert!(refusal(&pod("/apiVersion", json!("v2"))).starts_with("kind: is v2 Pod, no v1 Pod"));
+    let message = "apiVersion: is v2, in which no cluster serves Pod; write v1";
+    assert_eq!(refusal(&pod("/apiVersion", json!("v2"))), message);
     assert!(refusal(&pod("/kind", json!(null))).starts_with("kind: is missing"));
     assert!(refusal(&json!([])).starts_with("document: expected a map, found a list"));
 }
 
 #[test]
-fn pods_that_cannot_run_with_us_are_refused() {
+fn sockets_are_named_after_pods() {
+    let workload = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "spec": {"template": {"spec": {"containers": [{"name": "app"}]}}},
+    });
+    let message = "kind: is Deployment, whose pods have no names yet; inject Pods where";
+    assert!(refusal_with_sockets(&workload).starts_with(message));
+    assert!(inject(&workload, &InjectConfig::default()).is_ok());
+    let generated = pod("/metadata", json!({"generateName": "a-"}));
+    let message = "metadata.name: is missing; give the Pod a name: its agent socket";
+    assert!(refusal_with_sockets(&generated).starts_with(message));
+    assert!(inject(&generated, &InjectConfig::default()).is_ok());
     let table = [
-        ("/metadata", json!({"generateName": "a-"}), "metadata.name: is missing; give the Pod"),
         ("/metadata/name", json!("../../etc"), "metadata.name: is no name that a Pod can have;"),
         ("/metadata/name", json!("a..b"), "metadata.name: is no name that a Pod can have;"),
         ("/metadata/namespace", json!("a.b"), "metadata.namespace: is no name that a namespace"),
+    ];
+    for (pointer, value, message) in table {
+        let error = refusal_with_sockets(&pod(pointer, value));
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn pods_that_cannot_run_with_us_are_refused() {
+    let table = [
+        ("/metadata", json!({}), "metadata.name: is missing; give the Pod a name or a generateN"),
+        ("/metadata/name", json!(7), "metadata.name: expected a string, found a number; put it"),
         ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is true; give the Pod its own"),
         ("/spec/hostNetwork", json!("yes"), "spec.hostNetwork: expected a boolean, found a str"),
         ("/spec", json!(null), "spec: is missing; add it"),
@@ -73,9 +105,29 @@ fn pods_that_cannot_run_with_us_are_refused() {
             "spec.volumes[0].name: is a name of Remora's",
         ),
         (
+            "/spec/volumes",
+            json!([{"name": "data"}, {"name": "remora-token"}]),
+            "spec.volumes[1].name: is a name of Remora's",
+        ),
+        (
+            "/spec/initContainers",
+            json!([{"name": "app"}]),
+            "spec.containers[0].name: `app` is the name of another container; rename one of",
+        ),
+        (
+            "/spec/containers/0/name",
+            json!("a/b"),
+            "spec.containers[0].name: is no name that a container can have; use lower-case",
+        ),
+        (
             "/spec/containers/0/volumeMounts",
             json!([{"name": "remora-agent", "mountPath": "/x"}]),
             "spec.containers[0].volumeMounts[0].name: `remora-agent` is for Remora's sidecar",
+        ),
+        (
+            "/spec/containers/0/volumeMounts",
+            json!([{"name": "remora-token", "mountPath": "/x"}]),
+            "spec.containers[0].volumeMounts[0].name: `remora-token` is for Remora's sidecar",
         ),
         (
             "/spec/securityContext",

@@ -6,22 +6,34 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::prober::{self, Prober};
+use super::call::Caller;
+use super::prober;
 use super::recipe::Recipe;
 use crate::Result;
-use crate::manifest::Probes;
+use crate::manifest::{ContainerSpec, Hooks, Probes};
 use crate::run::{Control, launch, lock};
 
 /// First pause before a container is started again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a postStart hook may take. A kubelet sets no limit of its own.
+const HOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A container and the threads that keep and probe it. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) recipe: Arc<Recipe>,
     shared: Arc<Shared>,
+    calls: Arc<Calls>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// What the container is asked, and who asks.
+#[derive(Debug)]
+struct Calls {
+    probes: Probes,
+    hooks: Hooks,
+    caller: Caller,
 }
 
 /// What the threads know about a container.
@@ -42,7 +54,7 @@ pub(super) struct State {
     /// This run passed its readiness probe, or has none.
     pub(super) ready: bool,
     last_exit: Option<i32>,
-    /// It could not be started at all.
+    /// It could not be started at all, or its hook failed in this run.
     failure: Option<String>,
     /// There will be no further run.
     pub(super) over: bool,
@@ -50,18 +62,23 @@ pub(super) struct State {
 }
 
 impl Container {
-    pub(super) fn start(recipe: Recipe, probes: Probes, prober: Prober) -> Self {
+    pub(super) fn start(recipe: Recipe, spec: &ContainerSpec, caller: Caller) -> Self {
         let (recipe, shared) = (Arc::new(recipe), Arc::new(Shared::default()));
+        let (probes, hooks) = (spec.probes.clone(), spec.hooks.clone());
+        let is_probed =
+            probes.startup.is_some() || probes.readiness.is_some() || probes.liveness.is_some();
+        let calls = Arc::new(Calls { probes, hooks, caller });
+        let parts = || (Arc::clone(&recipe), Arc::clone(&shared), Arc::clone(&calls));
         let mut threads = Vec::new();
-        let keeper = (Arc::clone(&recipe), Arc::clone(&shared), probes.clone());
-        threads.push(thread::spawn(move || keep(&keeper.0, &keeper.1, &keeper.2)));
-        if probes.startup.is_some() || probes.readiness.is_some() || probes.liveness.is_some() {
-            let watcher = (Arc::clone(&recipe), Arc::clone(&shared));
+        let (its_recipe, its_shared, its_calls) = parts();
+        threads.push(thread::spawn(move || keep(&its_recipe, &its_shared, &its_calls)));
+        if is_probed {
+            let (recipe, shared, calls) = parts();
             threads.push(thread::spawn(move || {
-                prober::watch(&watcher.0, &watcher.1, &probes, &prober);
+                prober::watch(&recipe, &shared, &calls.probes, &calls.caller);
             }));
         }
-        Self { recipe, shared, threads }
+        Self { recipe, shared, calls, threads }
     }
 
     /// Waits until `wanted` holds; an error if the container can't get there any more.
@@ -136,6 +153,15 @@ impl Container {
         true
     }
 
+    /// Runs the preStop hook, which may fail as it may with a kubelet, then asks the
+    /// process to end.
+    pub(crate) fn ask_to_stop(&self, grace: Duration) {
+        if let (Some(hook), Some(pid)) = (&self.calls.hooks.pre_stop, self.pid()) {
+            let _ = self.calls.caller.check(hook, &self.recipe, pid, grace);
+        }
+        self.signal(Signal::TERM);
+    }
+
     /// No further run from now on.
     pub(crate) fn no_more_runs(&self) {
         lock(&self.shared.state).stopping = true;
@@ -181,13 +207,16 @@ impl Drop for Container {
 }
 
 /// Runs the container until its policy, its failure or its owner ends it.
-fn keep(recipe: &Recipe, shared: &Shared, probes: &Probes) {
+fn keep(recipe: &Recipe, shared: &Shared, calls: &Calls) {
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
         let over = match launch(&recipe.shim, &recipe.start) {
             Ok((control, ending)) => {
-                shared.begin(control, probes);
+                let hooked = calls.hooks.post_start.as_ref().map_or(Ok(()), |hook| {
+                    calls.caller.check(hook, recipe, control.pid, HOOK_LIMIT)
+                });
+                shared.begin(control, &calls.probes, hooked);
                 shared.end(ending.wait(), recipe)
             }
             Err(problem) => shared.fail(problem),
@@ -209,13 +238,15 @@ fn keep(recipe: &Recipe, shared: &Shared, probes: &Probes) {
 }
 
 impl Shared {
-    fn begin(&self, control: Control, probes: &Probes) {
+    fn begin(&self, control: Control, probes: &Probes, hooked: Result<(), String>) {
         let mut state = lock(&self.state);
         state.runs += 1;
-        state.started = probes.startup.is_none();
+        state.failure = hooked.err().map(|problem| format!("its postStart hook failed: {problem}"));
+        state.started = state.failure.is_none() && probes.startup.is_none();
         state.ready = state.started && probes.readiness.is_none();
-        // One that was stopped while it started is killed by dropping its control.
-        state.run = Some(control).filter(|_| !state.stopping);
+        // One that was stopped while it started, or whose hook failed, is killed by dropping
+        // its control.
+        state.run = Some(control).filter(|_| !state.stopping && state.failure.is_none());
         drop(state);
         self.changed.notify_all();
     }

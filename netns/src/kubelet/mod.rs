@@ -1,6 +1,7 @@
 //! What a kubelet does for one pod: starts its containers in order, probes
 //! them, and starts them again.
 
+mod call;
 mod container;
 mod prober;
 mod recipe;

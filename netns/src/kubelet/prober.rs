@@ -1,31 +1,22 @@
 //! Probes of a running container.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
+use super::call::Caller;
 use super::container::{Shared, State};
 use super::recipe::Recipe;
-use crate::manifest::{Check, Probe, Probes};
-use crate::net::{Addresses, NetNs};
+use crate::manifest::{Probe, Probes};
 use crate::run::lock;
 
-/// From where, and to whom, the network probes go.
-#[derive(Debug)]
-pub(super) struct Prober {
-    pub(super) node: Arc<NetNs>,
-    pub(super) addresses: Addresses,
-}
-
 /// Probes every run of the container until there will be none.
-pub(super) fn watch(recipe: &Recipe, shared: &Shared, probes: &Probes, prober: &Prober) {
+pub(super) fn watch(recipe: &Recipe, shared: &Shared, probes: &Probes, caller: &Caller) {
     let mut seen = 0;
     while let Some((run, pid)) = next_run(shared, seen) {
         seen = run;
-        let probing = Probing { recipe, shared, prober, run, pid };
+        let probing = Probing { recipe, shared, caller, run, pid };
         if probing.startup(probes) {
             probing.steady(probes);
         }
@@ -46,7 +37,7 @@ fn next_run(shared: &Shared, seen: u32) -> Option<(u32, i32)> {
 struct Probing<'a> {
     recipe: &'a Recipe,
     shared: &'a Shared,
-    prober: &'a Prober,
+    caller: &'a Caller,
     run: u32,
     pid: i32,
 }
@@ -146,29 +137,7 @@ impl Probing<'_> {
     }
 
     fn check(&self, probe: &Probe) -> bool {
-        let timeout = probe.timeout;
-        match &probe.check {
-            Check::Exec(argv) => {
-                self.recipe.exec(self.pid, argv, timeout).is_ok_and(|output| output.code == 0)
-            }
-            Check::TcpSocket { host, port } => {
-                self.connect(host.as_deref(), *port, timeout).is_ok()
-            }
-            Check::HttpGet { host, port, path, headers } => self
-                .connect(host.as_deref(), *port, timeout)
-                .and_then(|stream| http_status(stream, path, headers, timeout))
-                .is_ok_and(|status| (200..400).contains(&status)),
-        }
-    }
-
-    /// Connects from the node, by default to the pod's first address.
-    fn connect(&self, host: Option<&str>, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-        let to = match host {
-            None => SocketAddr::new(self.prober.addresses.v4.into(), port),
-            Some(name) => (name, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?,
-        };
-        let connected = self.prober.node.enter(|| TcpStream::connect_timeout(&to, timeout));
-        connected.map_err(io::Error::other)?
+        self.caller.check(&probe.check, self.recipe, self.pid, probe.timeout).is_ok()
     }
 }
 
@@ -177,28 +146,4 @@ fn kill(state: &mut State) {
     if let Some(run) = &mut state.run {
         run.signal(Signal::KILL);
     }
-}
-
-/// The status code of one GET.
-fn http_status(
-    mut stream: TcpStream,
-    path: &str,
-    headers: &[(String, String)],
-    timeout: Duration,
-) -> io::Result<u16> {
-    stream.set_read_timeout(Some(timeout))?;
-    let mut request =
-        format!("GET {path} HTTP/1.1\r\nConnection: close\r\nUser-Agent: kube-probe\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        request += &format!("Host: {}\r\n", stream.peer_addr()?);
-    }
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    stream.write_all((request + "\r\n").as_bytes())?;
-    let mut head = [0; "HTTP/1.1 200".len()];
-    stream.read_exact(&mut head)?;
-    let status =
-        head.rsplit(|&byte| byte == b' ').next().and_then(|code| std::str::from_utf8(code).ok());
-    status.and_then(|code| code.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

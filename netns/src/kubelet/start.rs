@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::call::Caller;
 use super::container::Container;
-use super::prober::Prober;
 use super::recipe::Recipe;
 use super::volumes;
 use crate::Result;
@@ -39,11 +39,7 @@ pub(crate) fn start(
     let main = pod.containers.iter().map(prepare).collect::<Result<Vec<_>>>()?;
     volumes::prepare(pod, &host, host.patience)?;
     let begin = |recipe: Recipe, spec: &ContainerSpec| {
-        Container::start(
-            recipe,
-            spec.probes.clone(),
-            Prober { node: Arc::clone(host.node), addresses },
-        )
+        Container::start(recipe, spec, Caller { node: Arc::clone(host.node), addresses })
     };
     let mut running = Vec::new();
     for (recipe, spec) in init.into_iter().zip(&pod.init) {

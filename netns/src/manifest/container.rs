@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::env::{self, EnvVar};
 use super::fields::Fields;
-use super::pod::Volume;
-use super::probe::Probes;
+use super::probe::{Hooks, Probes};
 use super::security::{PodSecurity, Security};
+use super::volume::Volume;
 use crate::{Error, Result};
 
 /// What the harness does for one container.
@@ -25,6 +25,7 @@ pub(crate) struct ContainerSpec {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) security: Security,
     pub(crate) probes: Probes,
+    pub(crate) hooks: Hooks,
     pub(crate) restart: RestartPolicy,
 }
 
@@ -77,6 +78,7 @@ impl ContainerSpec {
             mounts: mounts(&mut fields, volumes)?,
             security: Security::read(fields.child("securityContext")?, pod)?,
             probes: Probes::read(&mut fields, &ports)?,
+            hooks: Hooks::read(&mut fields, &ports)?,
             restart: restart_policy(&mut fields, restart)?,
         };
         fields.accept(&[

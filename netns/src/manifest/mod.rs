@@ -9,9 +9,11 @@ mod probe;
 mod security;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub(crate) use container::{ContainerSpec, Mount, RestartPolicy};
 pub(crate) use env::{Facts, expand};
-pub(crate) use pod::{HostPathKind, PodSpec, Volume};
-pub(crate) use probe::{Check, Probe, Probes};
+pub(crate) use pod::PodSpec;
+pub(crate) use probe::{Check, Hooks, HttpGet, Probe, Probes};
 pub(crate) use security::Security;
+pub(crate) use volume::{HostPathKind, Volume};

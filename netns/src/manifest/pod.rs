@@ -1,7 +1,6 @@
 //! The pod: its metadata, volumes and containers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::container::{ContainerSpec, RestartPolicy};
 use super::fields::Fields;
 use super::security::PodSecurity;
+use super::volume::{Volume, volumes};
 use crate::{Error, Result};
 
 /// What the harness does for one pod.
@@ -25,25 +25,6 @@ pub(crate) struct PodSpec {
     pub(crate) containers: Vec<ContainerSpec>,
     /// How long a container may take to stop after SIGTERM.
     pub(crate) grace: Duration,
-}
-
-/// Where a volume's files come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Volume {
-    /// A directory of the pod's own, gone with it.
-    EmptyDir,
-    /// A file or directory of the node.
-    HostPath { path: PathBuf, kind: HostPathKind },
-}
-
-/// What must be at a host path before the pod may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HostPathKind {
-    Unchecked,
-    Directory,
-    DirectoryOrCreate,
-    File,
-    Socket,
 }
 
 impl PodSpec {
@@ -143,53 +124,6 @@ fn containers(
 ) -> Result<Vec<ContainerSpec>> {
     let items = spec.list(key)?.into_iter();
     items.map(|(item, path)| ContainerSpec::read(item, &path, restart, security, volumes)).collect()
-}
-
-fn volumes(spec: &mut Fields<'_>) -> Result<BTreeMap<String, Volume>> {
-    let mut volumes = BTreeMap::new();
-    for (item, path) in spec.list("volumes")? {
-        let mut fields = Fields::of(item, path)?;
-        let name = fields.required_str("name")?.to_owned();
-        let volume = match (fields.value("emptyDir"), fields.value("hostPath")) {
-            (Some(_), None) => {
-                fields.child("emptyDir")?.finish()?;
-                Volume::EmptyDir
-            }
-            (None, Some(_)) => host_path(fields.child("hostPath")?)?,
-            (Some(_), Some(_)) => return Err(fields.error("hostPath", "a volume has one source")),
-            (None, None) => {
-                let problem = "the harness knows emptyDir and hostPath volumes only";
-                fields.finish()?;
-                return Err(Error::field(format!("spec.volumes ({name})"), problem));
-            }
-        };
-        if volumes.insert(name, volume).is_some() {
-            return Err(fields.error("name", "another volume has this name"));
-        }
-        fields.finish()?;
-    }
-    Ok(volumes)
-}
-
-fn host_path(mut fields: Fields<'_>) -> Result<Volume> {
-    let path = PathBuf::from(fields.required_str("path")?);
-    if !path.is_absolute() {
-        return Err(fields.error("path", "must be absolute"));
-    }
-    let kind = match fields.str("type")? {
-        None | Some("") => HostPathKind::Unchecked,
-        Some("Directory") => HostPathKind::Directory,
-        Some("DirectoryOrCreate") => HostPathKind::DirectoryOrCreate,
-        Some("File") => HostPathKind::File,
-        Some("Socket") => HostPathKind::Socket,
-        Some(_) => {
-            return Err(
-                fields.error("type", "must be Directory, DirectoryOrCreate, File, Socket or empty")
-            );
-        }
-    };
-    fields.finish()?;
-    Ok(Volume::HostPath { path, kind })
 }
 
 fn string_map(fields: &mut Fields<'_>, key: &'static str) -> Result<BTreeMap<String, String>> {

@@ -1,4 +1,4 @@
-//! Startup, readiness and liveness probes.
+//! Startup, readiness and liveness probes, and lifecycle hooks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +16,13 @@ pub(crate) struct Probes {
     pub(crate) liveness: Option<Probe>,
 }
 
+/// What is called once a container has started, and before it is stopped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) post_start: Option<Check>,
+    pub(crate) pre_stop: Option<Check>,
+}
+
 /// A probe and its timing, with the API's defaults.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
@@ -27,7 +34,7 @@ pub(crate) struct Probe {
     pub(crate) success_threshold: u32,
 }
 
-/// What a probe asks.
+/// What a probe or hook asks.
 #[derive(Debug, Clone)]
 pub(crate) enum Check {
     /// A command in the container: exit code 0.
@@ -35,7 +42,36 @@ pub(crate) enum Check {
     /// The port accepts a connection from the node.
     TcpSocket { host: Option<String>, port: u16 },
     /// GET from the node: a status from 200 to 399.
-    HttpGet { host: Option<String>, port: u16, path: String, headers: Vec<(String, String)> },
+    HttpGet(HttpGet),
+}
+
+/// A GET, by default to the pod itself.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpGet {
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Hooks {
+    pub(super) fn read(container: &mut Fields<'_>, ports: &BTreeMap<String, u16>) -> Result<Self> {
+        let mut lifecycle = container.child("lifecycle")?;
+        let mut hook = |key| {
+            if lifecycle.value(key).is_none() {
+                return Ok(None);
+            }
+            let mut fields = lifecycle.child(key)?;
+            let check = Check::read(&mut fields, ports)?;
+            if matches!(check, Check::TcpSocket { .. }) {
+                return Err(fields.error("tcpSocket", "no kubelet honours this in a hook"));
+            }
+            fields.finish().map(|()| Some(check))
+        };
+        let hooks = Self { post_start: hook("postStart")?, pre_stop: hook("preStop")? };
+        lifecycle.finish()?;
+        Ok(hooks)
+    }
 }
 
 impl Probes {
@@ -91,7 +127,7 @@ impl Check {
                 Ok(check)
             }
             [false, false, true] => Self::http_get(probe.child("httpGet")?, ports),
-            _ => Err(probe.error("exec", "a probe needs one of exec, tcpSocket and httpGet here")),
+            _ => Err(probe.error("exec", "one of exec, tcpSocket and httpGet is needed here")),
         }
     }
 
@@ -106,14 +142,14 @@ impl Check {
             ));
             header.finish()?;
         }
-        let check = Self::HttpGet {
+        let request = HttpGet {
             host: get.str("host")?.map(str::to_owned),
             port: port(&mut get, ports)?,
             path: get.str("path")?.unwrap_or("/").to_owned(),
             headers,
         };
         get.finish()?;
-        Ok(check)
+        Ok(Self::HttpGet(request))
     }
 }
 

@@ -53,6 +53,7 @@ impl PodSecurity {
             group: fields.u32("runAsGroup")?,
             non_root: fields.bool("runAsNonRoot")?,
         };
+        seccomp(&mut fields)?;
         fields.finish()?;
         Ok(read)
     }
@@ -68,6 +69,7 @@ impl Security {
         }
         fields.only("privileged", &json!(false))?;
         fields.only("procMount", &json!("Default"))?;
+        seccomp(&mut fields)?;
         let read = Self {
             uid,
             gid: fields.u32("runAsGroup")?.or(pod.group).unwrap_or(0),
@@ -78,6 +80,13 @@ impl Security {
         fields.finish()?;
         Ok(read)
     }
+}
+
+/// There is no container runtime here, so its default profile is none.
+fn seccomp(fields: &mut Fields<'_>) -> Result<()> {
+    let mut profile = fields.child("seccompProfile")?;
+    profile.only("type", &json!("RuntimeDefault"))?;
+    profile.finish()
 }
 
 /// Drops first, then adds, as a container runtime does.

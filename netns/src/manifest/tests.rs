@@ -71,6 +71,10 @@ fn volumes_are_read() {
         "volumes": [
             { "name": "own", "emptyDir": {} },
             { "name": "agent", "hostPath": { "path": "/run/a", "type": "Directory" } },
+            { "name": "ca", "configMap": { "name": "bundle", "optional": true, "defaultMode": 420 } },
+            { "name": "token", "projected": { "sources": [{ "serviceAccountToken": {
+                "audience": "somebody", "expirationSeconds": 600, "path": "token",
+            } }] } },
         ],
         "containers": [container(&json!({ "volumeMounts": [
             { "name": "own", "mountPath": "/b/c" },
@@ -81,6 +85,9 @@ fn volumes_are_read() {
     assert_eq!(pod.volumes["own"], Volume::EmptyDir);
     let agent = Volume::HostPath { path: "/run/a".into(), kind: HostPathKind::Directory };
     assert_eq!(pod.volumes["agent"], agent);
+    assert_eq!(pod.volumes["ca"], Volume::ConfigMap { name: "bundle".into(), optional: true });
+    let token = Volume::Token { audience: "somebody".into(), file: "token".into() };
+    assert_eq!(pod.volumes["token"], token);
     // The outer mount comes first.
     let mounts: Vec<_> =
         pod.containers[0].mounts.iter().map(|mount| (mount.at.as_str(), mount.read_only)).collect();
@@ -123,6 +130,34 @@ fn each_bad_field_is_named_with_its_path() {
         (
             json!({ "volumes": [{ "name": "v", "nfs": {} }], "containers": [container(&json!({}))] }),
             "spec.volumes[0].nfs",
+        ),
+        (
+            json!({ "volumes": [{ "name": "v", "emptyDir": {}, "configMap": {} }], "containers": [] }),
+            "spec.volumes[0].configMap",
+        ),
+        (
+            json!({ "volumes": [{ "name": "v", "configMap": { "name": "../x" } }], "containers": [] }),
+            "spec.volumes[0].configMap.name",
+        ),
+        (
+            json!({ "volumes": [{ "name": "v", "projected": { "sources": [] } }], "containers": [] }),
+            "spec.volumes[0].projected.sources",
+        ),
+        (
+            json!({ "volumes": [{ "name": "v", "projected": { "sources": [{ "secret": {} }] } }], "containers": [] }),
+            "spec.volumes[0].projected.sources[0].serviceAccountToken.audience",
+        ),
+        (
+            json!({ "containers": [container(&json!({ "securityContext": { "seccompProfile": { "type": "Localhost" } } }))] }),
+            "spec.containers[0].securityContext.seccompProfile.type",
+        ),
+        (
+            json!({ "containers": [container(&json!({ "lifecycle": { "preStop": { "tcpSocket": { "port": 1 } } } }))] }),
+            "spec.containers[0].lifecycle.preStop.tcpSocket",
+        ),
+        (
+            json!({ "containers": [container(&json!({ "lifecycle": { "stopSignal": "TERM" } }))] }),
+            "spec.containers[0].lifecycle.stopSignal",
         ),
     ];
     for (spec, field) in cases {

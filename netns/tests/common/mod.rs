@@ -10,7 +10,12 @@ const SHIM: &str = env!("CARGO_BIN_EXE_remora-shim");
 
 /// A node with two images: this machine's distribution, and [`server`]'s.
 pub(crate) fn node() -> Node {
-    let images = Images::new()
+    node_with(Images::new())
+}
+
+/// A node with these images as well.
+pub(crate) fn node_with(images: Images) -> Node {
+    let images = images
         .with("host", Image::distro(&[]))
         .with("peer", Image::program(&example("peer_server")));
     Node::with_shim(images, Path::new(SHIM)).expect("these tests need root and iproute2")

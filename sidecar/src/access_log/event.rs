@@ -30,7 +30,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn as_str(self) -> &'static str {
+    /// As it stands in the access log and in the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Forwarded => "FORWARDED",
             Self::Dropped => "DROPPED",

@@ -84,16 +84,19 @@ impl AccessLog {
         Ok(Self { pod, lines, queue })
     }
 
-    /// Logs one event, or counts it as lost. Never waits.
-    pub(crate) fn record(&self, event: &Event<'_>) {
+    /// Logs one event, or counts it as lost; returns whether it had room.
+    /// Never waits.
+    pub(crate) fn record(&self, event: &Event<'_>) -> bool {
         let line = event.line(&self.pod, SystemTime::now());
         let size = line.len();
         let before = self.queue.bytes.fetch_add(size, Ordering::Relaxed);
         let room = before.saturating_add(size) <= MAX_QUEUED_BYTES;
-        if !room || self.lines.send(Message::Line(line)).is_err() {
+        let taken = room && self.lines.send(Message::Line(line)).is_ok();
+        if !taken {
             self.queue.bytes.fetch_sub(size, Ordering::Relaxed);
             self.queue.lost.fetch_add(1, Ordering::Relaxed);
         }
+        taken
     }
 
     /// Waits until what was logged so far is written, but not for ever.

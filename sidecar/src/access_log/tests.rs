@@ -144,7 +144,9 @@ async fn a_reader_that_stalls_loses_lines_and_is_told_how_many() {
     let size = event(None, &reason).line(&pod(), SystemTime::now()).len();
     let events = 2 * MAX_QUEUED_BYTES / size;
     let started = Instant::now();
-    (0..events).for_each(|_| log.record(&event(None, &reason)));
+    for _ in 0..events {
+        log.record(&event(None, &reason));
+    }
     assert!(started.elapsed() < Duration::from_secs(5), "the data path has waited");
 
     gate.open();

@@ -1,8 +1,7 @@
 //! One connection to the agent, from dialling to its end.
 
-use std::{convert::Infallible, future::Future, io, path::Path, time::Duration};
+use std::{convert::Infallible, error::Error as _, future::Future, time::Duration};
 
-use hyper_util::rt::TokioIo;
 use remora_api::{
     MAX_MESSAGE_BYTES,
     cilium::{
@@ -11,19 +10,18 @@ use remora_api::{
     },
     discovery::{DiscoveryRequest, DiscoveryResponse},
 };
-use tokio::{net::UnixStream, sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Response, Status, Streaming,
-    transport::{Channel, Endpoint, Uri},
-};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::{
     backoff::Backoff,
     chain,
+    dial::{self, Link},
     exchange::{Answer, Exchange, Kind},
     waits,
 };
+use crate::config::{Agent, Config};
 
 /// Requests that may wait for an agent that reads slowly. One that lets more
 /// pile up is not listening.
@@ -45,18 +43,20 @@ pub(super) struct Disconnected {
 }
 
 /// Connects, opens both streams and answers what they bring, until one ends.
-pub(super) async fn run(agent: &Path, mut exchange: Exchange) -> Disconnected {
-    let Err(why) = converse(agent, &mut exchange).await;
+pub(super) async fn run(config: &Config, mut exchange: Exchange) -> Disconnected {
+    let Err(why) = converse(config, &mut exchange).await;
+    exchange.metrics().connected(false);
     Disconnected { applied: exchange.applied(), why }
 }
 
-async fn converse(agent: &Path, exchange: &mut Exchange) -> Result<Infallible, String> {
-    let channel = connect(agent).await?;
+async fn converse(config: &Config, exchange: &mut Exchange) -> Result<Infallible, String> {
+    let agent = &config.agent;
+    let link = dial::dial(agent, config.keepalive).await?;
     let (to, mut arrivals) = mpsc::channel(1);
     let mut readers = JoinSet::new();
     let mut talk = Talk {
-        policies: Outgoing::open(exchange, Kind::Policies, &channel, &to, &mut readers)?,
-        hosts: Outgoing::open(exchange, Kind::Hosts, &channel, &to, &mut readers)?,
+        policies: Outgoing::open(exchange, Kind::Policies, &link, &to, &mut readers)?,
+        hosts: Outgoing::open(exchange, Kind::Hosts, &link, &to, &mut readers)?,
     };
     drop(to);
     waits(exchange.store(), agent, exchange.missing());
@@ -65,7 +65,9 @@ async fn converse(agent: &Path, exchange: &mut Exchange) -> Result<Infallible, S
         tokio::select! {
             arrival = arrivals.recv() => {
                 let (kind, response) = arrival.ok_or("the streams ended")?;
-                talk.answer(exchange.take(kind, &response?), kind, exchange, agent)?;
+                let response = response?;
+                exchange.metrics().connected(true);
+                talk.answer(exchange.take(kind, &response), kind, exchange, agent)?;
             }
             () = sleep_until(due), if due.is_some() => talk.send_due()?,
         }
@@ -76,19 +78,6 @@ async fn sleep_until(due: Option<Instant>) {
     if let Some(due) = due {
         tokio::time::sleep_until(due).await;
     }
-}
-
-/// A channel over exactly one connection: were it made anew under our feet,
-/// one stream's numbering could meet the other's of an earlier agent.
-async fn connect(agent: &Path) -> Result<Channel, String> {
-    let stream = UnixStream::connect(agent).await.map_err(|error| error.to_string())?;
-    let mut once = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_: Uri| {
-        let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));
-        async move { stream }
-    });
-    let endpoint = Endpoint::from_static("http://agent");
-    endpoint.connect_with_connector(connector).await.map_err(|error| chain(&error))
 }
 
 /// What goes to the agent, by stream.
@@ -130,7 +119,7 @@ impl Talk {
         answer: Answer,
         kind: Kind,
         exchange: &Exchange,
-        agent: &Path,
+        agent: &Agent,
     ) -> Result<(), String> {
         // Whatever was to be said of the stream's previous response is stale.
         self.stream(kind).nack = None;
@@ -160,14 +149,14 @@ impl Outgoing {
     fn open(
         exchange: &Exchange,
         kind: Kind,
-        channel: &Channel,
+        link: &Link,
         to: &mpsc::Sender<Arrival>,
         readers: &mut JoinSet<()>,
     ) -> Result<Self, String> {
         let (requests, outgoing) = mpsc::channel(MAX_UNREAD_REQUESTS);
-        let (channel, to) = (channel.clone(), to.clone());
+        let (channel, to) = (link.channel.clone(), to.clone());
+        let outgoing = link.request(ReceiverStream::new(outgoing));
         readers.spawn(async move {
-            let outgoing = ReceiverStream::new(outgoing);
             match kind {
                 Kind::Policies => {
                     let mut client =
@@ -213,18 +202,34 @@ async fn read(
 ) {
     let mut stream = match opening.await {
         Ok(response) => response.into_inner(),
-        Err(status) => return fail(kind, chain(&status), to).await,
+        Err(status) => return fail(kind, ended(&status), to).await,
     };
     loop {
         let response = match stream.message().await {
             Ok(Some(response)) => response,
             Ok(None) => return fail(kind, "it ended the stream".into(), to).await,
-            Err(status) => return fail(kind, chain(&status), to).await,
+            Err(status) => return fail(kind, ended(&status), to).await,
         };
         if to.send((kind, Ok(response))).await.is_err() {
             return;
         }
     }
+}
+
+/// Why the agent ended a stream. A refusal is told in its own words: it is for
+/// whoever installs.
+fn ended(status: &Status) -> String {
+    let refused = match status.code() {
+        Code::Unauthenticated => "it does not accept this pod's token",
+        Code::PermissionDenied => "it does not serve this pod",
+        code => {
+            return match status.source() {
+                Some(source) => format!("the connection broke: {}", chain(source)),
+                None => format!("{code:?}: {}", status.message()),
+            };
+        }
+    };
+    format!("{refused}: {}", status.message())
 }
 
 async fn fail(kind: Kind, why: String, to: &mpsc::Sender<Arrival>) {

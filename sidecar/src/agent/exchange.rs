@@ -5,7 +5,7 @@
 //! nothing of a new connection applies before both its first policy and its
 //! first hosts are there, and neither is acknowledged before it applies.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use remora_api::{
     cilium::{NetworkPolicy, NetworkPolicyHosts},
@@ -19,6 +19,7 @@ use remora_policy::{Hosts, Slice};
 
 use crate::{
     config::Pod,
+    metrics::Metrics,
     snapshot::{Size, Snapshot, Store},
 };
 
@@ -55,6 +56,7 @@ pub(super) struct Exchange {
     ips: Vec<IpAddr>,
     registry: Registry,
     store: Arc<Store>,
+    metrics: Arc<Metrics>,
     policies: Stream<Policy>,
     hosts: Stream<Addresses>,
 }
@@ -85,12 +87,18 @@ struct Addresses {
 }
 
 impl Exchange {
-    pub(super) fn new(pod: &Pod, registry: Registry, store: Arc<Store>) -> Self {
+    pub(super) fn new(
+        pod: &Pod,
+        registry: Registry,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             node: Node { id: node_id(pod), cluster: String::new() },
             ips: pod.ips.clone(),
             registry,
             store,
+            metrics,
             policies: Stream::new(),
             hosts: Stream::new(),
         }
@@ -119,6 +127,11 @@ impl Exchange {
     /// Where the exchange's results go.
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Where it is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Takes a response whole, or refuses it.
@@ -150,6 +163,9 @@ impl Exchange {
                 addresses: addresses.addresses,
             },
         });
+        if self.policies.unacked.is_some() {
+            self.metrics.policy_applied(SystemTime::now());
+        }
         let nonces = [
             (Kind::Policies, self.policies.unacked.take()),
             (Kind::Hosts, self.hosts.unacked.take()),

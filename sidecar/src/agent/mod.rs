@@ -3,14 +3,21 @@
 
 mod backoff;
 mod connection;
+mod dial;
 mod exchange;
+mod resolve;
+mod token;
 
-use std::{error::Error as StdError, path::Path, sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use remora_parsers::Registry;
 
 use self::{backoff::Backoff, connection::Disconnected, exchange::Exchange};
-use crate::{config::Config, snapshot::Store};
+use crate::{
+    config::{Agent, Config},
+    metrics::Metrics,
+    snapshot::Store,
+};
 
 /// Pause after a first failed attempt.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -19,13 +26,19 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(3);
 
 /// Follows the agent for ever.
-pub(crate) async fn follow(config: Arc<Config>, registry: Registry, store: Arc<Store>) {
+pub(crate) async fn follow(
+    config: Arc<Config>,
+    registry: Registry,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+) {
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LAST);
     loop {
-        let exchange = Exchange::new(&config.pod, registry, Arc::clone(&store));
-        let path = config.agent.clone();
+        let exchange =
+            Exchange::new(&config.pod, registry, Arc::clone(&store), Arc::clone(&metrics));
+        let attempted = Arc::clone(&config);
         // A task of its own: what a broken slice might do to us ends with it.
-        let attempt = tokio::spawn(async move { connection::run(&path, exchange).await });
+        let attempt = tokio::spawn(async move { connection::run(&attempted, exchange).await });
         let _abort = AbortOnDrop(attempt.abort_handle());
         let lived = match attempt.await {
             Ok(Disconnected { applied, why }) => {
@@ -33,6 +46,7 @@ pub(crate) async fn follow(config: Arc<Config>, registry: Registry, store: Arc<S
                 applied
             }
             Err(panic) => {
+                metrics.connected(false);
                 disconnected(&store, &config.agent, &panic.to_string());
                 false
             }
@@ -52,14 +66,14 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn disconnected(store: &Store, agent: &Path, why: &str) {
+fn disconnected(store: &Store, agent: &Agent, why: &str) {
     waits(store, agent, why);
-    tracing::warn!(agent = %agent.display(), why, "no connection to the agent; the last policy stays");
+    tracing::warn!(%agent, why, "no connection to the agent; the last policy stays");
 }
 
 /// Says what the first policy waits for, to whoever asks for readiness.
-fn waits(store: &Store, agent: &Path, why: &str) {
-    store.waits(format_args!("waiting for the first policy from unix:{}: {why}", agent.display()));
+fn waits(store: &Store, agent: &Agent, why: &str) {
+    store.waits(format_args!("waiting for the first policy from {agent}: {why}"));
 }
 
 /// An error with its causes: gRPC's own say little.

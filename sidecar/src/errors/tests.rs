@@ -23,20 +23,29 @@ fn every_label_begins_with_whose_doing_it_is() {
         (Error::Protocol(Fault::server("x")), "server"),
         (Error::Protocol(Fault::parser("x")), "internal"),
         (Error::Refiltered, "policy"),
+        (Error::Unknown(Unknown::Crowded(1)), "identity"),
         (Error::NoDestination(io_error()), "config"),
         (Error::Panic("x".into()), "internal"),
         (Error::Stopped, "internal"),
     ];
     let mut labels = std::collections::BTreeSet::new();
     for (error, blame) in cases {
-        let label = error.consequence().label;
+        let label = error.label().name();
         assert_eq!(label.split('-').next(), Some(blame), "{error}");
         assert!(labels.insert(label), "{label} stands for two errors");
     }
+    // That policy denies, and that peers simply end.
+    assert_eq!(labels.len() + 2, Label::ALL.len());
 }
 
 #[test]
 fn a_panic_is_never_followed_by_more_bytes() {
-    assert_eq!(Error::Panic("x".into()).consequence().close, Close::Reset);
+    assert_eq!(Error::Panic("x".into()).label().close(), Close::Reset);
     assert_eq!(Error::Panic("index 3".into()).to_string(), "Panic: index 3");
+}
+
+#[test]
+fn all_labels_are_listed_once_under_names_of_their_own() {
+    let names: std::collections::BTreeSet<_> = Label::ALL.iter().map(|l| l.name()).collect();
+    assert_eq!(names.len(), Label::ALL.len());
 }

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use remora_parsers::Protocol;
 use remora_policy::{Admission, TrafficDirection};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 use super::{
     Shared, Stop,
@@ -12,10 +12,11 @@ use super::{
     opaque, origin, sandbox,
     session::Session,
     socket::{reset, tune},
+    unknown::View,
 };
 use crate::{
     access_log::{Event, Flow},
-    errors::{Close, Error},
+    errors::{Close, Error, Label},
     snapshot::Snapshot,
 };
 
@@ -44,17 +45,25 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
     tune(&client);
     let connection = Connection { source, destination, shared: &shared };
     // Subscribed to before the decision: no change falls between the two.
-    let changes = shared.store.changes();
-    match connection.admission() {
+    let mut changes = shared.store.changes();
+    let admission = match connection.admitted(&mut changes, stop.clone()).await {
+        Ok(admission) => admission,
+        Err(error) => {
+            connection.log(None, &error);
+            return reset(client);
+        }
+    };
+    match admission {
         Admission::Deny(decision) => {
             connection.log(None, &Error::Denied(decision));
             reset(client);
         }
         Admission::Opaque(_) => {
             let Some((client, server)) = connection.dial(client, None).await else { return };
-            let still = || opaque::still_admitted(connection.admission());
-            if let Err(error) = opaque::forward(client, server, changes, still, stop).await {
-                connection.log(None, &error);
+            let still = || opaque::still_admitted(connection.view().admission);
+            match opaque::forward(client, server, changes, still, stop).await {
+                Ok(()) => shared.metrics.connection(Label::Ended),
+                Err(error) => connection.log(None, &error),
             }
         }
         Admission::Parse(protocol) => connection.parse(client, protocol, stop).await,
@@ -62,11 +71,29 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
 }
 
 impl Connection<'_> {
-    /// What the newest policy says of the connection as such.
-    fn admission(&self) -> Admission {
+    /// Who the client is by the newest policy, and what that says of the
+    /// connection as such.
+    fn view(&self) -> View {
         let snapshot = self.shared.store.load();
-        let peer = self.identity(&snapshot);
-        snapshot.slice.connection(TrafficDirection::Ingress, self.port(), peer)
+        let holder = snapshot.hosts.holder(self.source.ip());
+        let (direction, peer) = (TrafficDirection::Ingress, holder.identity());
+        View { holder, admission: snapshot.slice.connection(direction, self.port(), peer) }
+    }
+
+    /// What becomes of the connection, once it is known whose it is.
+    ///
+    /// # Errors
+    /// It does not become known, or there is no time left for it.
+    async fn admitted(
+        &self,
+        changes: &mut watch::Receiver<()>,
+        mut stop: Stop,
+    ) -> Result<Admission, Error> {
+        tokio::select! {
+            biased;
+            () = stop.asked() => Err(Error::Stopped),
+            admission = self.shared.waiting.admission(changes, || self.view()) => admission,
+        }
     }
 
     /// Forwards what the parser and policy let through.
@@ -80,11 +107,14 @@ impl Connection<'_> {
         };
         let Some((client, server)) = self.dial(client, Some(protocol)).await else { return };
         let mut session = Session::new(client, server, driver, Court::new(*self, protocol));
-        if let Err(error) = session.run(stop).await {
-            self.log(Some(protocol), &error);
-            match error.consequence().close {
-                Close::Reset => session.reset(),
-                Close::Deliver => session.deliver().await,
+        match session.run(stop).await {
+            Ok(()) => self.shared.metrics.connection(Label::Ended),
+            Err(error) => {
+                self.log(Some(protocol), &error);
+                match error.label().close() {
+                    Close::Reset => session.reset(),
+                    Close::Deliver => session.deliver().await,
+                }
             }
         }
     }
@@ -133,18 +163,20 @@ impl Connection<'_> {
     }
 }
 
+/// Logs and counts the end of a connection that did not simply end.
 fn log(shared: &Shared, flow: Flow, protocol: Option<&'static Protocol>, error: &Error) {
     let snapshot = shared.store.load();
-    let consequence = error.consequence();
-    shared.log.record(&Event {
-        outcome: consequence.outcome,
+    let label = error.label();
+    shared.metrics.connection(label);
+    shared.record(&Event {
+        outcome: label.outcome(),
         flow,
         identity: snapshot.hosts.lookup(flow.source.ip()),
         l7proto: protocol.map(|protocol| protocol.name),
         request: None,
         rule: error.rule(),
         reason: &error.to_string(),
-        error: Some(consequence.label),
+        error: Some(label.name()),
         policy_version: &snapshot.version,
     });
 }

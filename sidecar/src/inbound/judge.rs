@@ -35,7 +35,9 @@ impl Judge for Court<'_> {
             policy::Verdict::Audit => (Verdict::Allow, Outcome::Audit),
             policy::Verdict::Dropped => (Verdict::Deny, Outcome::Dropped),
         };
-        connection.shared().log.record(&Event {
+        let shared = connection.shared();
+        shared.metrics.request(protocol.name, outcome);
+        shared.record(&Event {
             outcome,
             flow: connection.flow(),
             identity,

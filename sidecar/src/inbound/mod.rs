@@ -7,6 +7,7 @@ mod origin;
 mod sandbox;
 mod session;
 mod socket;
+mod unknown;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -17,8 +18,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::socket::listen;
-use crate::{access_log::AccessLog, config::Config, snapshot::Store};
+pub(crate) use self::{socket::listen, unknown::WaitingRoom};
+use crate::{
+    access_log::{AccessLog, Event},
+    config::Config,
+    metrics::Metrics,
+    snapshot::Store,
+};
 
 /// Pauses after a failed accept: out of file descriptors, most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -32,6 +38,17 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) store: Arc<Store>,
     pub(crate) log: AccessLog,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) waiting: WaitingRoom,
+}
+
+impl Shared {
+    /// Logs one event, or counts it as lost.
+    fn record(&self, event: &Event<'_>) {
+        if !self.log.record(event) {
+            self.metrics.log_lost();
+        }
+    }
 }
 
 /// Tells a connection that its time is up.

@@ -77,7 +77,7 @@ mod tests {
         let ips = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
         let local = "10.0.0.1:16006".parse().unwrap();
         let address = canonical(destination.parse().unwrap());
-        check(address, local, &ips).map_err(|error| error.consequence().label)
+        check(address, local, &ips).map_err(|error| error.label().name())
     }
 
     #[test]

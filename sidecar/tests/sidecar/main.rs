@@ -2,7 +2,11 @@
 //! app and clients on loopback. Only the redirection is missing.
 
 mod agent;
+mod health;
 mod l4;
 mod l7;
 mod lifecycle;
+mod metrics;
 mod support;
+mod tls;
+mod unknown;

@@ -19,10 +19,22 @@ fn a_program_counts_only_when_it_can_be_run() {
 
 #[test]
 fn the_remedy_is_a_command_with_every_missing_package() {
-    let all: Vec<_> = PACKAGES.iter().collect();
+    let all: Vec<_> = needed(For::Tests).collect();
     let Missing(text) = remedy(&all);
     let command = text.lines().find(|line| line.contains("apt-get install")).expect("a command");
     for package in all {
         assert!(command.contains(package.name), "{text}");
     }
+}
+
+#[test]
+fn the_demo_needs_no_clients_of_others() {
+    let names: Vec<_> = needed(For::Demo).map(|package| package.name).collect();
+    assert_eq!(names, ["memcached", "iptables", "iproute2"]);
+    assert_eq!(needed(For::Tests).count(), PACKAGES.len() + CLIENTS.len());
+}
+
+#[test]
+fn python_is_asked_for_its_modules() {
+    assert!(!is_module("no_such_module_anywhere"));
 }

@@ -5,20 +5,21 @@ use remora_api::cilium::{NetworkPolicy, NetworkPolicyHosts};
 use super::*;
 
 /// A slice whose hosts take about this many bytes.
-fn slice(endpoint_id: u64, bytes: usize) -> PodSlice {
+fn slice(endpoint_id: u64, bytes: usize) -> Arc<PodSlice> {
     let address = "10.0.0.1".repeat(100);
     let host_addresses = vec![address.clone(); bytes / address.len()];
-    PodSlice {
-        uid: String::new(),
+    Arc::new(PodSlice {
         policy: NetworkPolicy { endpoint_id, ..NetworkPolicy::default() },
-        hosts: vec![NetworkPolicyHosts { policy: 256, host_addresses }],
-        warnings: Vec::new(),
-    }
+        hosts: Arc::new(vec![NetworkPolicyHosts { policy: 256, host_addresses }]),
+        ..PodSlice::default()
+    })
 }
 
-fn publisher(slice: &PodSlice) -> (Publisher, Feed) {
+fn publisher(slice: &Arc<PodSlice>) -> (Publisher, Feed) {
     let pod = PodKey { namespace: "shop".to_owned(), name: "droid".to_owned() };
-    Publisher::new(pod, slice)
+    let (mut publisher, feed) = Publisher::new(pod, slice, None, &Arc::default());
+    publisher.publish(slice);
+    (publisher, feed)
 }
 
 fn versions(feed: &Feed) -> [Option<u64>; 2] {

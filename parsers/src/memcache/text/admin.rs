@@ -16,10 +16,8 @@ pub(super) fn read<'a>(name: &[u8], arguments: &[u8]) -> Result<Command<'a>, &'s
         b"verbosity" => (&b"verbosity"[..], one_number(arguments)?),
         b"cache_memlimit" => (&b"cache_memlimit"[..], one_number(arguments)?),
         b"stats" => {
-            let name = match arguments.strip_prefix(b" ") {
-                Some(b"") => return Err(MALFORMED),
-                behind => statistics(behind.unwrap_or_default())?,
-            };
+            // libmemcached writes `stats ` with nothing behind the space.
+            let name = statistics(arguments.strip_prefix(b" ").unwrap_or_default())?;
             (name, Reply::Expected(Expected::Statistics))
         }
         b"slabs" => (&b"slabs"[..], slabs(arguments).map(|()| Reply::Expected(ok))?),
@@ -39,6 +37,8 @@ pub(super) fn read<'a>(name: &[u8], arguments: &[u8]) -> Result<Command<'a>, &'s
 fn flush_all(arguments: &[u8]) -> Result<Reply, &'static str> {
     match arguments {
         b"" | b" noreply" => answered(arguments, Expected::Line),
+        // As libmemcached writes it.
+        b" " => Ok(Reply::Expected(Expected::Line)),
         _ => one_number(arguments),
     }
 }

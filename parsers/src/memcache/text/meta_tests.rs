@@ -127,6 +127,8 @@ fn flags_are_single_letters_with_canonical_tokens() {
 fn administrators_commands_by_their_words() {
     for (line, name) in [
         ("stats", "stats"),
+        ("stats ", "stats"),
+        ("flush_all ", "flush_all"),
         ("stats items", "stats"),
         ("stats settings", "stats"),
         ("stats conns", "stats_conns"),
@@ -158,8 +160,9 @@ fn administrators_commands_by_their_words() {
         assert_eq!((command.keys, command.dialect), (Keys::None, Dialect::Text), "{line}");
     }
     for line in [
-        "stats ",
+        "stats  ",
         "stats  items",
+        "flush_all  ",
         "stats x",
         "stats detail",
         "stats detail x",

@@ -60,6 +60,10 @@ pub(crate) struct Agent {
 struct Script {
     state: Arc<Mutex<[Line; 2]>>,
     requests: mpsc::Sender<(Kind, DiscoveryRequest)>,
+    /// The `authorization` of every stream that was asked for.
+    tokens: Arc<Mutex<Vec<Option<String>>>>,
+    /// What every stream is refused with.
+    refusal: Arc<Mutex<Option<Status>>>,
 }
 
 /// What one service says, and to whom.
@@ -90,7 +94,12 @@ impl Agent {
         let _ = std::fs::remove_file(path);
         let incoming = UnixListenerStream::new(UnixListener::bind(path).unwrap());
         let (sender, requests) = mpsc::channel(ROOM);
-        let script = Script { state: Arc::default(), requests: sender };
+        let script = Script {
+            state: Arc::default(),
+            requests: sender,
+            tokens: Arc::default(),
+            refusal: Arc::default(),
+        };
         let (stop, stopped) = oneshot::channel();
         let policies = npds::NetworkPolicyDiscoveryServiceServer::new(script.clone());
         let hosts = nphds::NetworkPolicyHostsDiscoveryServiceServer::new(script.clone());
@@ -114,6 +123,23 @@ impl Agent {
         let _ = self.stop.send(());
         *self.script.state.lock().unwrap() = Default::default();
         within("the agent to stop", self.served).await.unwrap();
+    }
+
+    /// Refuses every stream from here on, or none any more.
+    pub(crate) fn refuse(&self, refusal: Option<Status>) {
+        *self.script.refusal.lock().unwrap() = refusal;
+    }
+
+    /// Ends the streams that are open, as when a pod is no longer served.
+    pub(crate) fn hang_up(&self) {
+        for line in self.script.state.lock().unwrap().iter_mut() {
+            line.to = None;
+        }
+    }
+
+    /// The `authorization` of every stream so far.
+    pub(crate) fn tokens(&self) -> Vec<Option<String>> {
+        self.script.tokens.lock().unwrap().clone()
     }
 
     pub(crate) fn policy(&self, version: &str, policy: &NetworkPolicy) {
@@ -189,8 +215,15 @@ impl Script {
     fn open(
         &self,
         kind: Kind,
-        mut incoming: Streaming<DiscoveryRequest>,
+        request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
+        let token = request.metadata().get("authorization");
+        let token = token.map(|token| token.to_str().unwrap().to_owned());
+        self.tokens.lock().unwrap().push(token);
+        if let Some(refusal) = &*self.refusal.lock().unwrap() {
+            return Err(refusal.clone());
+        }
+        let mut incoming = request.into_inner();
         let (to, responses) = mpsc::channel(ROOM);
         let requests = self.requests.clone();
         tokio::spawn(async move {
@@ -212,7 +245,7 @@ impl npds::NetworkPolicyDiscoveryService for Script {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        self.open(Kind::Policies, request.into_inner())
+        self.open(Kind::Policies, request)
     }
 }
 
@@ -223,7 +256,7 @@ impl nphds::NetworkPolicyHostsDiscoveryService for Script {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        self.open(Kind::Hosts, request.into_inner())
+        self.open(Kind::Hosts, request)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod agent;
 mod app;
+mod canned;
+mod front;
 mod line;
 mod pod;
 mod policy;
@@ -10,8 +12,10 @@ use std::time::Duration;
 
 pub(crate) use agent::{Agent, Kind};
 pub(crate) use app::{LineServer, silent_port};
-pub(crate) use pod::{Client, Pod};
-pub(crate) use policy::{CLIENT, hosts, l4, l7, policy};
+pub(crate) use canned::Canned;
+pub(crate) use front::{Authority, Front};
+pub(crate) use pod::{Client, Pod, ask, get};
+pub(crate) use policy::{CLIENT, anybody, hosts, l4, l7, policy, unknown};
 
 /// No condition of these tests takes so long, on any machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,10 +1,10 @@
 //! A pod: a sidecar with its agent, and clients that reach it.
 
-use std::{io, net::SocketAddr, sync::Mutex, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 
 use remora_sidecar::{
     Addresses, App, Config,
-    config::{OriginalDestination, Pod as Metadata},
+    config::{Agent as Address, OriginalDestination, Pod as Metadata, Probes},
     ready,
 };
 use serde_json::Value as Json;
@@ -39,22 +39,39 @@ impl Pod {
     }
 
     pub(crate) async fn with(original_destination: OriginalDestination, drain: Duration) -> Self {
+        Self::configured(|config| {
+            config.original_destination = original_destination;
+            config.drain = drain;
+        })
+        .await
+    }
+
+    /// A sidecar of which a test wants something of its own.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().unwrap();
         let agent = Agent::start(&socket(dir.path()));
-        let config = Config {
-            agent: socket(dir.path()),
+        let anywhere: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let mut config = Config {
+            agent: Address::Unix(socket(dir.path())),
+            keepalive: Duration::from_secs(20),
             pod: Metadata {
                 namespace: "default".into(),
                 name: "droid".into(),
                 uid: "7a".into(),
-                ips: vec!["127.0.0.1".parse().unwrap()],
+                ips: vec![anywhere.ip()],
             },
-            inbound: "127.0.0.1:0".parse().unwrap(),
-            admin: "127.0.0.1:0".parse().unwrap(),
-            drain,
+            inbound: anywhere,
+            admin: anywhere,
+            metrics: anywhere,
+            health: anywhere,
+            probes: Probes::default(),
+            node: Vec::new(),
+            unknown_wait: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
             log: LevelFilter::OFF,
-            original_destination,
+            original_destination: OriginalDestination::Fixed(anywhere),
         };
+        change(&mut config);
         let (to, lines) = mpsc::channel(LINES);
         let sink = move |line: &str| to.blocking_send(line.to_owned()).map_err(io::Error::other);
         let app = App::new(config, REGISTRY).access_log(Box::new(sink)).bind().await.unwrap();
@@ -108,6 +125,18 @@ impl Pod {
         let Self { agent, addresses, lines, stop, ran, dir } = self;
         agent.stop().await;
         Self { agent: Agent::start(&elsewhere), addresses, lines, stop, ran, dir }
+    }
+
+    /// The socket that the agent listens on.
+    pub(crate) fn agent_socket(&self) -> PathBuf {
+        socket(self.dir.path())
+    }
+
+    /// The value of one series, named with its labels.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        let (_, page) = get("127.0.0.1", self.addresses.metrics, "/metrics").await;
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -180,4 +209,20 @@ impl Client {
         assert_eq!(bytes, "");
         assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
+}
+
+/// Asks one of the sidecar's own ports: status and body.
+pub(crate) async fn get(from: &str, to: SocketAddr, path: &str) -> (u16, String) {
+    ask(from, to, &format!("GET {path}")).await
+}
+
+/// The same with a method, and further headers after a line's end.
+pub(crate) async fn ask(from: &str, to: SocketAddr, what: &str) -> (u16, String) {
+    let (line, headers) = what.split_once('\n').unwrap_or((what, ""));
+    let mut client = Client::connect(from, to).await;
+    client.send(&format!("{line} HTTP/1.1\r\nHost: sidecar\r\n{headers}\r\n")).await;
+    let (answer, end) = client.rest().await;
+    end.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }

@@ -23,6 +23,16 @@ pub(crate) fn hosts(identity: u32) -> [NetworkPolicyHosts; 1] {
     [NetworkPolicyHosts { policy: identity.into(), host_addresses: vec!["127.0.0.1/32".into()] }]
 }
 
+/// Everybody on loopback is of the cluster, and nobody is known.
+pub(crate) fn unknown() -> NetworkPolicyHosts {
+    NetworkPolicyHosts { policy: 0, host_addresses: vec!["127.0.0.0/8".into()] }
+}
+
+/// Anybody may connect to `port`.
+pub(crate) fn anybody(port: u16) -> PortNetworkPolicy {
+    port_policy(port, PortNetworkPolicyRule::default())
+}
+
 /// `peer` may connect to `port`.
 pub(crate) fn l4(port: u16, peer: u32) -> PortNetworkPolicy {
     port_policy(port, rule(peer))

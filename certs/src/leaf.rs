@@ -1,0 +1,48 @@
+//! A server's certificate and the times that go with it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::sign::CertifiedKey;
+
+/// A certificate with its key, in memory alone.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    certified: Arc<CertifiedKey>,
+    renew_at: SystemTime,
+    not_after: SystemTime,
+}
+
+impl Leaf {
+    pub(crate) fn new(
+        certified: Arc<CertifiedKey>,
+        issued: SystemTime,
+        not_after: SystemTime,
+    ) -> Self {
+        let life = not_after.duration_since(issued).unwrap_or_default();
+        Self { certified, renew_at: two_thirds(issued, life), not_after }
+    }
+
+    /// What rustls serves.
+    #[must_use]
+    pub fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+
+    /// When to issue the next: at two thirds of its life.
+    #[must_use]
+    pub fn renew_at(&self) -> SystemTime {
+        self.renew_at
+    }
+
+    /// When clients begin to refuse it.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+}
+
+/// The moment at two thirds of a life.
+pub(crate) fn two_thirds(start: SystemTime, life: Duration) -> SystemTime {
+    start.checked_add(life / 3 * 2).unwrap_or(start)
+}

@@ -1,0 +1,72 @@
+//! Cilium's own kind comes to a cluster, and goes from it.
+
+use crate::{
+    client::Answer,
+    edits::{CLIENT, reading},
+    install::NAMESPACE,
+    kubectl::{eventually, expect},
+    stage::Stage,
+    table::MEMCACHED,
+};
+
+/// As much of the definition as the API server needs to keep a rule.
+const KIND: &str = include_str!("manifests/cilium-kind.yaml");
+const NAME: &str = "ciliumnetworkpolicies.cilium.io";
+
+/// Takes the kind away, whatever happened to the test.
+struct Kind<'a>(&'a Stage);
+
+impl Kind<'_> {
+    fn remove(&self) {
+        let delete = ["delete", "customresourcedefinition", NAME, "--ignore-not-found"];
+        if let Err(error) = self.0.kubectl.run(&delete) {
+            eprintln!("{NAME} stays: {error}");
+        }
+    }
+}
+
+impl Drop for Kind<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+#[test]
+fn ciliums_kind_is_read_when_it_comes_and_its_policies_stay_when_it_goes() {
+    let stage = Stage::set("cilium");
+    stage.inject(MEMCACHED);
+    stage.apply(CLIENT);
+    stage.ready("memcached");
+    let mut client = stage.client("client");
+    let mut ask = |request: &str| client.ask_anew("memcached:11211", request);
+    assert_eq!(ask("get b/x\r\n"), Answer::miss(), "no policy selects the server");
+
+    stage.apply(KIND);
+    let kind = Kind(&stage);
+    let wait = ["wait", "--for=condition=Established", "--timeout=30s"];
+    stage.kubectl.run(&[&wait[..], &["customresourcedefinition", NAME]].concat()).expect("served");
+    let policy = reading("a/")
+        .replace("policy.remora.dev/v1alpha1", "cilium.io/v2")
+        .replace("L7Policy", "CiliumNetworkPolicy");
+    stage.apply(&policy);
+    eventually("the policy is enforced", || {
+        let answer = ask("get b/x\r\n");
+        expect(answer == Answer::denied(), || answer.to_string())
+    });
+    assert_eq!(ask("get a/x\r\n"), Answer::miss());
+
+    kind.remove();
+    eventually("the agent says aloud that the kind has gone", || {
+        let log = stage.kubectl.run(&[
+            "-n",
+            NAMESPACE,
+            "logs",
+            "deployment/remora-agent",
+            "--tail=50",
+        ])?;
+        let line = log.lines().rev().find(|line| line.contains(NAME) && line.contains("gone"));
+        expect(line.is_some(), || log.clone())
+    });
+    assert_eq!(ask("get b/x\r\n"), Answer::denied(), "the last good policy stays");
+    assert_eq!(ask("get a/x\r\n"), Answer::miss());
+}

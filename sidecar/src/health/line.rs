@@ -1,0 +1,66 @@
+//! One probe. At most one call of it is in flight, whose result all share who
+//! ask meanwhile: however many ask, the app is asked no oftener than it answers.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use hyper::header::HeaderValue;
+use tokio::sync::watch;
+
+use super::call::{self, Verdict};
+use crate::config::{Kind, Probe};
+
+/// What all who ask wait for: nothing until the call is over.
+type Result = watch::Sender<Option<Verdict>>;
+
+/// A probe, and its call in flight.
+#[derive(Debug)]
+pub(super) struct Line {
+    probe: Arc<Probe>,
+    in_flight: Mutex<Weak<Result>>,
+}
+
+impl Line {
+    pub(super) fn new(probe: &Probe) -> Self {
+        Self { probe: Arc::new(probe.clone()), in_flight: Mutex::default() }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.probe.kind
+    }
+
+    /// What the app says; `agent` is who asks it.
+    pub(super) async fn ask(&self, agent: HeaderValue) -> Verdict {
+        loop {
+            let mut result = self.join(&agent);
+            if let Ok(verdict) = result.wait_for(Option::is_some).await
+                && let Some(verdict) = verdict.as_ref()
+            {
+                return verdict.clone();
+            }
+            // Those who had begun it left just as we came.
+        }
+    }
+
+    /// Joins the call in flight, or begins one.
+    fn join(&self, agent: &HeaderValue) -> watch::Receiver<Option<Verdict>> {
+        // Nothing panics while it is held.
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = in_flight.upgrade() {
+            return result.subscribe();
+        }
+        let result = Arc::new(Result::new(None));
+        let joined = result.subscribe();
+        *in_flight = Arc::downgrade(&result);
+        let (probe, agent) = (Arc::clone(&self.probe), agent.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                verdict = call::make(&probe, &agent) => {
+                    result.send_replace(Some(verdict));
+                }
+                // A hook that takes long is given up with whoever asked for it.
+                () = result.closed() => {}
+            }
+        });
+        joined
+    }
+}
