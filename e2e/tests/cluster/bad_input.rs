@@ -99,7 +99,8 @@ fn a_kubeconfig_that_answers_nothing_is_named() {
         let text = format!(
             "{{apiVersion: v1, kind: Config, current-context: c, \
              clusters: [{{name: c, cluster: {{server: \"https://{address}\"}}}}], \
-             contexts: [{{name: c, context: {{cluster: c, user: u}}}}], users: [{{name: u}}]}}"
+             contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+             users: [{{name: u, user: {{token: none}}}}]}}"
         );
         std::fs::write(&file, text).expect("written");
         let begin = Instant::now();

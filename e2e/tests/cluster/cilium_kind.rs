@@ -64,7 +64,9 @@ fn ciliums_kind_is_read_when_it_comes_and_its_policies_stay_when_it_goes() {
             "deployment/remora-agent",
             "--tail=50",
         ])?;
-        let line = log.lines().rev().find(|line| line.contains(NAME) && line.contains("gone"));
+        let line = log
+            .lines()
+            .find(|line| line.contains("ERROR CiliumNetworkPolicy") && line.contains("gone"));
         expect(line.is_some(), || log.clone())
     });
     assert_eq!(ask("get b/x\r\n"), Answer::denied(), "the last good policy stays");

@@ -15,7 +15,7 @@ pub(crate) const NAMESPACE: &str = "remora";
 pub(crate) const AGENT: &str = "deployment/remora-agent";
 
 /// What an installation that cannot succeed may take to say so.
-pub(crate) const VERDICT: Duration = Duration::from_secs(55);
+pub(crate) const VERDICT: Duration = Duration::from_secs(50);
 
 /// Reasons for which waiting longer changes nothing.
 const HOPELESS: [&str; 5] = [
@@ -73,7 +73,7 @@ pub(crate) fn rolled_out(kubectl: &Kubectl, namespace: &str, what: &str) -> Resu
         if said.contains("successfully rolled out") {
             return Ok(());
         }
-        hopeless = hopeless_pod(kubectl, namespace);
+        hopeless = hopeless_pod(kubectl, namespace).or_else(|| forbidden(kubectl, namespace, what));
         if hopeless.is_some() { Ok(()) } else { Err(said) }
     };
     let outcome = within(VERDICT, look);
@@ -100,6 +100,13 @@ fn hopeless_pod(kubectl: &Kubectl, namespace: &str) -> Option<String> {
             Some(format!("pod {name}: {reason}: {message}; load the image into the cluster"))
         })
     })
+}
+
+/// What a right is missing for, if the log says that one is.
+fn forbidden(kubectl: &Kubectl, namespace: &str, what: &str) -> Option<String> {
+    let log = kubectl.run(&["-n", namespace, "logs", what, "--tail=20"]).ok()?;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(" is forbidden: ")).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// The statuses of a pod's containers.

@@ -59,7 +59,7 @@ fn a_pod_at_a_used_address_is_not_judged_as_the_one_before() {
     stage.accepted("cache");
     stage.apply(CLIENT);
     stage.ready("client");
-    fill(&stage);
+    let fillers = fill(&stage);
 
     let injected = take_over(&stage, Stage::inject);
     println!("injected newcomer: allowed {} of {} requests", injected.allowed, injected.asked);
@@ -72,15 +72,17 @@ fn a_pod_at_a_used_address_is_not_judged_as_the_one_before() {
     );
     assert!(plain.allowed < plain.asked, "expected: judged as itself in the end");
 
-    cut_off(&stage);
+    cut_off(&stage, fillers);
 }
 
 /// Without the agent nobody tells the sidecar: until it is back, the address
 /// stands for the pod that it knew there. That is the documented window.
-fn cut_off(stage: &Stage) {
+fn cut_off(stage: &Stage, fillers: usize) {
     restore_client(stage);
     let address = address(stage, "client");
     let away = Away::send(stage);
+    // The agent's own address is free now, too.
+    scale(stage, fillers + 1);
     stage.run(&["delete", "pod", "client"]).expect("deleted");
     stage.apply(&CLIENT.replace(
         "name: client, labels: {role: client}",
@@ -90,6 +92,7 @@ fn cut_off(stage: &Stage) {
     let mut newcomer = stage.client("newcomer");
     let server = stage.service("memcached", 11211);
     println!("cut off, the newcomer's first answer: {}", newcomer.ask_anew(&server, "get a/x\r\n"));
+    scale(stage, fillers);
     away.is_over();
     eventually("the newcomer is judged as itself once the agent is back", || {
         let answer = newcomer.ask_anew(&server, "get a/x\r\n");
@@ -144,8 +147,9 @@ fn address_of_newcomer(stage: &Stage) -> String {
     })
 }
 
-/// Pods until no address is left, and then no pod that waits for one.
-fn fill(stage: &Stage) {
+/// Pods until no address is left, and then no pod that waits for one. Returns
+/// how many.
+fn fill(stage: &Stage) -> usize {
     let fillers = format!(
         r#"
 apiVersion: apps/v1
@@ -182,13 +186,19 @@ spec:
         })?;
         Ok(ready.len())
     });
-    stage
-        .run(&["scale", "deployment/fillers", &format!("--replicas={placed}")])
-        .expect("those without an address go");
-    eventually("only pods with an address are left", || {
-        let pods = stage.get(&["pods", "-l", "role=filler"]).ok_or("no pods")?;
-        let without = items(&pods).filter(|pod| !is_ready(pod)).count();
-        expect(without == 0, || format!("{without} pods without"))
-    });
+    scale(stage, placed);
     println!("{placed} pods fill the range");
+    placed
+}
+
+/// Pods without an address go first.
+fn scale(stage: &Stage, fillers: usize) {
+    let replicas = format!("--replicas={fillers}");
+    stage.run(&["scale", "deployment/fillers", &replicas]).expect("scaled");
+    eventually("every filler has an address", || {
+        let pods = stage.get(&["pods", "-l", "role=filler"]).ok_or("no pods")?;
+        let all = items(&pods).count();
+        let ready = items(&pods).filter(|pod| is_ready(pod)).count();
+        expect((all, ready) == (fillers, fillers), || format!("{ready} of {all} pods have one"))
+    });
 }
