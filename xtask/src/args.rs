@@ -79,6 +79,31 @@ pub(crate) enum Task {
         /// Run only tests whose name contains this
         filter: Option<String>,
     },
+    /// Measure sidecars, node proxies and what users would run instead
+    ///
+    /// Brings the partners, builds as images are built, and measures in network
+    /// namespaces, which takes root. Writes report.html, results.json and a
+    /// figure, and names every partner that could not take part. On a machine
+    /// that does something else too, the figures mean little.
+    Bench {
+        /// Short windows and few rounds, to check the budget of ratios
+        /// (e2e/bench/budget.json): exits 1 when one is broken
+        #[arg(long)]
+        quick: bool,
+        /// Only the parts whose name contains this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Only this partner, beside the direct connection; may be repeated.
+        /// The budget is not checked then
+        #[arg(long, value_name = "NAME")]
+        partner: Vec<String>,
+        /// The folder for the report [default: target/bench]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Write the tables into docs/sidecar-vs-node.md too
+        #[arg(long)]
+        docs: bool,
+    },
     /// Check format and lints
     Lint,
     /// Format all code

@@ -1,8 +1,10 @@
 //! `cargo xtask`: the tasks that people and CI share.
 
 mod args;
+mod bench;
 mod cargo;
 mod cluster;
+mod envoy;
 mod images;
 mod newer;
 mod setup;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, images, newer,
+    bench, cargo, cluster, images, newer,
     setup::{self, For, Missing},
     suites,
 };
@@ -36,6 +36,15 @@ pub(crate) fn run(task: &Task) -> Result<ExitCode> {
             if *tests {
                 cluster::test_images(&folder)?;
             }
+        }
+        Task::Bench { quick, only, partner, out, docs } => {
+            return bench::run(&bench::Options {
+                quick: *quick,
+                only,
+                partners: partner,
+                out: out.as_deref(),
+                docs: *docs,
+            });
         }
         Task::E2eCluster { keep, kubeconfig, filter } => {
             let options = cluster::Options {
