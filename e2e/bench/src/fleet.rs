@@ -43,7 +43,7 @@ pub(crate) fn measure(partner: &Partner, part: &Part<'_>, results: &mut Results)
             free / f64::from(1 << 20)
         );
         let names: Vec<_> = (spots.len()..*count).map(|index| format!("fleet-{index}")).collect();
-        spots.extend(stage.spots(&names, partner.about.mode, &[Protocol::Memcached])?);
+        spots.extend(stage.spots(&names, partner, &[Protocol::Memcached])?);
         let memory = serve(partner, &stage, &spots, part, results)?;
         #[expect(clippy::cast_precision_loss, reason = "hundreds")]
         let share = memory / *count as f64;

@@ -78,9 +78,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if cores.load == cores.proxy {
         say("note: one core for client, server and proxy alike: no figure means much");
     }
-    cores.as_load()?;
     let machine = Machine::look()?;
     say(&machine.describe());
+    cores.as_load()?;
     if options.docs.is_some() && !machine.was_quiet() {
         bail!("the figures of the page come from a machine that does nothing else");
     }
@@ -181,7 +181,7 @@ impl Part<'_> {
         let protocols: Vec<_> = Protocol::ALL.into_iter().filter(is_used).collect();
         let spots = |partner: &Partner| {
             stage
-                .spots(std::slice::from_ref(&partner.name), partner.about.mode, &protocols)
+                .spots(std::slice::from_ref(&partner.name), partner, &protocols)
                 .with_context(|| format!("a pod for {}", partner.name))
         };
         self.present().map(spots).collect()

@@ -35,7 +35,8 @@ impl Mode {
 impl Protocol {
     pub(crate) const ALL: [Self; 3] = [Self::Memcached, Self::Redis, Self::Bulk];
 
-    fn name(self) -> &'static str {
+    /// As adapters name it; its server's container has the same name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memcached => "memcached",
             Self::Redis => "redis",
@@ -60,13 +61,16 @@ pub(crate) struct About {
     pub(crate) mode: Mode,
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) version: String,
+    /// Where a sidecar wants redirected connections, if it cannot be told.
+    pub(crate) port: Option<u16>,
     /// Why it cannot run here, and what would help.
     pub(crate) missing: Option<String>,
 }
 
 impl About {
     pub(crate) fn read(text: &str) -> Result<Self> {
-        let (mut title, mut mode, mut version, mut missing) = (None, None, None, None);
+        let (mut title, mut mode, mut version, mut port, mut missing) =
+            (None, None, None, None, None);
         let mut protocols = Vec::new();
         for line in text.lines() {
             let (key, value) =
@@ -76,6 +80,7 @@ impl About {
                 "mode" => mode = Some(read_mode(value)?),
                 "protocols" => protocols = read_protocols(value)?,
                 "version" => version = Some(value.to_owned()),
+                "port" => port = Some(value.parse().with_context(|| format!("a port: {value:?}"))?),
                 "missing" => missing = Some(value.to_owned()),
                 _ => bail!("there is no key {key:?}"),
             }
@@ -91,6 +96,7 @@ impl About {
             mode: mode.context("no `mode`")?,
             protocols,
             version: version.unwrap_or_default(),
+            port,
             missing,
         })
     }

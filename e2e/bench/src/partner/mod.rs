@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use remora_injector::INBOUND_PORT;
 
 pub(crate) use about::{About, Mode, Protocol};
 pub(crate) use command::CommandLine;
@@ -38,6 +39,7 @@ impl Partner {
             mode: Mode::None,
             protocols: Protocol::ALL.to_vec(),
             version: String::new(),
+            port: None,
             missing: None,
         };
         Self { name: DIRECT.to_owned(), about, adapter: PathBuf::new() }
@@ -72,6 +74,11 @@ impl Partner {
         command.arg("command").envs(environment.iter().map(|(name, value)| (name, value)));
         CommandLine::read(&call(&mut command)?)
             .with_context(|| format!("what {} says to run", self.adapter.display()))
+    }
+
+    /// Where its redirected connections arrive.
+    pub(crate) fn port(&self) -> u16 {
+        self.about.port.unwrap_or(INBOUND_PORT)
     }
 
     /// Whether it is there, and carries this.

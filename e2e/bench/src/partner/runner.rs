@@ -11,13 +11,17 @@ use remora_netns::{Job, Process};
 
 use super::{CommandLine, Mode, Partner, Protocol};
 use crate::{
-    load::{self, PATIENCE, Script},
+    load::{self, Script},
     process,
     stage::{PROXY_UID, Spot, Stage},
 };
 
 /// How often a proxy that does not serve yet is asked again.
 const AGAIN: Duration = Duration::from_micros(300);
+
+/// How long all proxies together may take to serve: a hundred of them start on
+/// one core.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// The size of the values by which a proxy is asked whether it serves.
 pub(crate) const SMALL: usize = 100;
@@ -59,7 +63,7 @@ impl<'s> Runner<'s> {
         let begin = Instant::now();
         let addresses: Vec<_> =
             self.spots.iter().map(|spot| spot.address(Protocol::Memcached)).collect();
-        match self.in_client(|| await_ready(&addresses)) {
+        match self.in_client(|| self.await_ready(&addresses)) {
             Ok(()) => Ok(begin.elapsed()),
             Err(error) => Err(error.context(self.log())),
         }
@@ -95,13 +99,29 @@ impl<'s> Runner<'s> {
         self.proxies.iter().map(|proxy| process::proportional(proxy.pid())).sum()
     }
 
+    /// Asks each server through its proxy until the right answer comes.
+    fn await_ready(&self, addresses: &[SocketAddr]) -> Result<()> {
+        let script = Script::memcached_get(SMALL);
+        let deadline = Instant::now() + READY_LIMIT;
+        for address in addresses {
+            while let Err(error) = load::ask(*address, &script) {
+                let has_ended = |proxy: &Process| proxy.wait(Duration::ZERO).is_ok();
+                ensure!(!self.proxies.iter().any(has_ended), "a proxy has ended: {error:#}");
+                ensure!(Instant::now() < deadline, "{address} in {READY_LIMIT:?}: {error:#}");
+                thread::sleep(AGAIN);
+            }
+        }
+        Ok(())
+    }
+
     fn launch(&self, index: usize, command: &CommandLine) -> Result<Process> {
         let name = format!("{}-{index}", self.partner.name);
         let job = Job {
             name: &name,
             argv: &command.words(),
             env: &command.environment(),
-            uid: Some(PROXY_UID),
+            // On a node, a proxy has the rights to reach into pods.
+            uid: (self.partner.about.mode == Mode::Sidecar).then_some(PROXY_UID),
             // An access log goes nowhere: what it costs to write is measured,
             // what it costs to keep is not.
             stdout: Some("/dev/null".as_ref()),
@@ -125,19 +145,6 @@ impl<'s> Runner<'s> {
         let logs: Vec<_> = self.proxies.iter().take(1).map(last).collect();
         format!("{} does not serve; its log ends:\n{}", self.partner.name, logs.join("\n"))
     }
-}
-
-/// Asks each server through its proxy until the right answer comes.
-fn await_ready(addresses: &[SocketAddr]) -> Result<()> {
-    let script = Script::memcached_get(SMALL);
-    let deadline = Instant::now() + PATIENCE;
-    for address in addresses {
-        while let Err(error) = load::ask(*address, &script) {
-            ensure!(Instant::now() < deadline, "{address} within {PATIENCE:?}: {error:#}");
-            thread::sleep(AGAIN);
-        }
-    }
-    Ok(())
 }
 
 /// The addresses of a pod as a variable.

@@ -10,7 +10,9 @@ fn an_adapter_says_what_it_is() {
     assert_eq!(about.mode, Mode::Sidecar);
     assert_eq!(about.protocols, [Protocol::Memcached, Protocol::Bulk]);
     assert_eq!((about.title.as_str(), about.version.as_str()), ("X", "1.2: three"));
-    assert_eq!(about.missing, None);
+    assert_eq!((about.port, about.missing), (None, None));
+    let about = About::read(&format!("{ABOUT}port: 15006\n")).expect("an adapter");
+    assert_eq!(about.port, Some(15006));
 }
 
 #[test]
@@ -23,6 +25,7 @@ fn what_an_adapter_says_wrong_is_named() {
         ("version: 1.2: three\n", "", "no `version`"),
         ("memcached bulk", "memcached http", "no protocol \"http\""),
         ("memcached bulk", "bulk", "must hold memcached"),
+        ("title: X", "title: X\nport: 70000", "a port: \"70000\""),
         ("version", "versoin", "no key \"versoin\""),
     ];
     for (good, bad, problem) in wrong {
@@ -73,7 +76,7 @@ fn the_adapters_here_speak_the_protocol() {
         ("BENCH_NAMESPACE", "default".to_owned()),
         ("BENCH_UID", "uid".to_owned()),
         ("BENCH_IPS", "10.0.0.1,fd00::1".to_owned()),
-        ("BENCH_ENDPOINTS", "20000 10.0.0.1 11211 default pod uid\n".to_owned()),
+        ("BENCH_ENDPOINTS", "20000 10.0.0.1 11211 default pod uid 1\n".to_owned()),
     ];
     for partner in partners.iter().filter(|partner| partner.about.mode != Mode::None) {
         if partner.about.missing.is_none() {

@@ -69,7 +69,7 @@ fn chart(results: &Results, figure: &Figure) -> Chart {
             value,
             low,
             high,
-            text: format!("{} {}{}", number(value), figure.unit, ratio.unwrap_or_default()),
+            text: with_unit(value, figure.unit) + &ratio.unwrap_or_default(),
             is_ours: name.starts_with("remora"),
         })
     };
@@ -102,6 +102,12 @@ fn participants(results: &Results) -> Vec<(&str, &str)> {
 fn ratio(results: &Results, figure: &Figure, partner: &str) -> Option<String> {
     let ratio = results.ratio(&figure.id, partner, DIRECT)?;
     (partner != DIRECT).then(|| format!("{ratio:.2}"))
+}
+
+/// `12.3 µs`, `1,234/s`
+fn with_unit(value: f64, unit: &str) -> String {
+    let space = if unit.starts_with('/') { "" } else { " " };
+    format!("{}{space}{unit}", number(value))
 }
 
 /// With as many digits as mean something.

@@ -34,6 +34,7 @@ fn results() -> Results {
 fn numbers_have_the_digits_that_mean_something() {
     let shown = [1_234_567.0, 1000.0, 999.4, 12.34, 0.456, -2500.0].map(number);
     assert_eq!(shown, ["1,234,567", "1,000", "999", "12.3", "0.46", "-2,500"]);
+    assert_eq!([with_unit(2000.0, "/s"), with_unit(12.0, "µs")], ["2,000/s", "12.0 µs"]);
 }
 
 #[test]

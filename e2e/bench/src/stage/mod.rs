@@ -50,9 +50,9 @@ impl Stage {
         }
         let this = std::env::current_exe().context("finding this program")?;
         let images = Images::new()
-            .with("memcached", Image::distro(&["memcached"]))
-            .with("redis", Image::distro(&["redis-server"]))
-            .with("bulk", Image::program(&this))
+            .with(Protocol::Memcached.name(), Image::distro(&["memcached"]))
+            .with(Protocol::Redis.name(), Image::distro(&["redis-server"]))
+            .with(Protocol::Bulk.name(), Image::program(&this))
             .with("idle", Image::distro(&["sleep", "infinity"]))
             .with_remora(programs);
         let node = Node::new(images)?.with_patience(LIMIT);
@@ -76,17 +76,17 @@ impl Stage {
     }
 
     /// Server pods that are ready and hold the values that loads ask for, as a
-    /// partner of this mode needs them.
+    /// partner needs them.
     pub(crate) fn spots(
         &self,
         names: &[String],
-        mode: Mode,
+        partner: &Partner,
         protocols: &[Protocol],
     ) -> Result<Vec<Spot>> {
-        let servers = pods::Servers { node: &self.node, mode, protocols };
+        let servers = pods::Servers { node: &self.node, partner, protocols };
         let started = servers.run_all(names, &self.manifests(), &self.sockets());
         let spots = started.with_context(|| format!("the agent's log:\n{}", self.agent.logs()))?;
-        if mode == Mode::Node {
+        if partner.about.mode == Mode::Node {
             self.redirect(&spots, protocols)?;
         }
         Ok(spots)
@@ -113,11 +113,11 @@ impl Stage {
             ("BENCH_RULES", rules.to_string()),
         ];
         match (partner.about.mode, spots) {
-            (Mode::Sidecar, [spot]) => environment.extend(spot.variables()),
-            _ => environment.push((
-                "BENCH_ENDPOINTS",
-                spots.iter().map(|spot| spot.endpoints(&partner.about.protocols)).collect(),
-            )),
+            (Mode::Sidecar, [spot]) => environment.extend(spot.variables(partner.port())),
+            _ => {
+                let endpoints = spots.iter().map(|spot| spot.endpoints(&partner.about.protocols));
+                environment.push(("BENCH_ENDPOINTS", endpoints.collect::<Result<_>>()?));
+            }
         }
         let mut command = partner.command(&environment)?;
         if let Some(program) = command.words.first_mut() {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{LIMIT, Spot};
 use crate::{
     load::{Script, play},
-    partner::{Mode, Protocol, SMALL},
+    partner::{Mode, Partner, Protocol, SMALL},
     workload::LARGE,
 };
 
@@ -32,10 +32,10 @@ pub(super) fn client() -> Value {
     manifest("client", &json!({"role": "client"}), &[idle])
 }
 
-/// Server pods for partners of one mode.
+/// Server pods for a partner.
 pub(super) struct Servers<'a> {
     pub(super) node: &'a Node,
-    pub(super) mode: Mode,
+    pub(super) partner: &'a Partner,
     pub(super) protocols: &'a [Protocol],
 }
 
@@ -65,11 +65,13 @@ impl Servers<'_> {
     fn run_one(&self, name: &str, manifests: &Path, sockets: &Path) -> Result<Spot> {
         let containers: Vec<_> = self.protocols.iter().map(|protocol| server(*protocol)).collect();
         let plain = manifest(name, &json!({"app": name}), &containers);
-        let pod = match self.mode {
+        let mode = self.partner.about.mode;
+        let pod = match mode {
             Mode::Sidecar => {
                 let agent = AgentAddress::Sockets(sockets.to_owned());
                 let injected = inject(&plain, &InjectConfig { agent, ..Default::default() })?;
-                run(self.node, &without_sidecar(&injected), Some(&injected), manifests)?
+                let pod = without_sidecar(&injected, self.partner.port());
+                run(self.node, &pod, Some(&injected), manifests)?
             }
             Mode::None | Mode::Node => run(self.node, &plain, None, manifests)?,
         };
@@ -77,7 +79,7 @@ impl Servers<'_> {
         for protocol in self.protocols {
             fill(&pod, *protocol).with_context(|| format!("{name}: preparing {protocol:?}"))?;
         }
-        Ok(Spot { name: name.to_owned(), pod, mode: self.mode })
+        Ok(Spot { name: name.to_owned(), pod, mode })
     }
 }
 
@@ -99,11 +101,19 @@ pub(super) fn run(
 }
 
 /// An injected pod whose sidecar is left to the partner: it keeps the
-/// redirection, and whoever runs as the proxy's user may take its place.
-fn without_sidecar(injected: &Value) -> Value {
+/// redirection, to where the partner listens, and whoever runs as the proxy's
+/// user may take the sidecar's place.
+fn without_sidecar(injected: &Value, port: u16) -> Value {
     let mut pod = injected.clone();
     if let Some(containers) = pod["spec"]["initContainers"].as_array_mut() {
         containers.retain(|container| container["name"] != SIDECAR_CONTAINER);
+        for container in containers {
+            let arguments = container["args"].as_array_mut().into_iter().flatten();
+            let mut values = arguments.skip_while(|argument| **argument != "--inbound-port");
+            if let Some(value) = values.nth(1) {
+                *value = port.to_string().into();
+            }
+        }
     }
     pod
 }
@@ -119,19 +129,17 @@ fn manifest(name: &str, labels: &Value, containers: &[Value]) -> Value {
 
 fn server(protocol: Protocol) -> Value {
     let port = protocol.port().to_string();
-    let (image, arguments): (_, &[&str]) = match protocol {
-        Protocol::Memcached => (
-            "memcached",
-            &["-p", &port, "-U", "0", "-t", "1", "-c", "12000", "-m", "128", "-I", "2m"],
-        ),
-        Protocol::Redis => (
-            "redis",
-            &["--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"],
-        ),
-        Protocol::Bulk => ("bulk", &["serve", &port]),
+    let arguments: &[&str] = match protocol {
+        Protocol::Memcached => {
+            &["-p", &port, "-U", "0", "-t", "1", "-c", "12000", "-m", "128", "-I", "2m"]
+        }
+        Protocol::Redis => {
+            &["--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"]
+        }
+        Protocol::Bulk => &["serve", &port],
     };
     json!({
-        "name": image, "image": image, "args": arguments,
+        "name": protocol.name(), "image": protocol.name(), "args": arguments,
         "securityContext": {"runAsUser": SERVER_UID, "runAsGroup": SERVER_UID},
     })
 }
@@ -153,11 +161,12 @@ fn fill(pod: &Pod, protocol: Protocol) -> Result<()> {
     pod.enter_network(|| scripts.iter().try_for_each(|script| play(address, script)))?
 }
 
-/// Below `/proc/sys/net/ipv4`.
+/// Below `/proc/sys/net/ipv4`. No port at which anybody listens is lent to a
+/// connection: it could not be listened at again while that one times out.
 pub(super) const PORT_SETTINGS: [(&str, &str); 2] =
-    [("tcp_tw_reuse", "1"), ("ip_local_port_range", "1024 65535")];
+    [("tcp_tw_reuse", "1"), ("ip_local_port_range", "26000 65535")];
 
-/// Lets ports be used again soon after a connection has ended, and all of
+/// Lets ports be used again soon after a connection has ended, and more of
 /// them: loads of new connections would otherwise run out of them, at a client
 /// or at a proxy.
 pub(super) fn reuse_ports(pod: &Pod) -> Result<()> {
@@ -168,4 +177,24 @@ pub(super) fn reuse_ports(pod: &Pod) -> Result<()> {
         }
         Ok(())
     })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partner_takes_the_sidecars_place_behind_the_redirection() {
+        let plain = manifest("pod", &json!({}), &[server(Protocol::Memcached)]);
+        let agent = AgentAddress::Sockets("/sockets".into());
+        let injected = inject(&plain, &InjectConfig { agent, ..Default::default() });
+        let injected = injected.expect("injectable");
+        let pod = without_sidecar(&injected, 15006);
+        let init = pod["spec"]["initContainers"].as_array().expect("init containers");
+        assert_eq!(init.len(), 1, "{init:?}");
+        let words = init[0]["args"].as_array().expect("arguments");
+        let value = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
+        assert_eq!(value("--inbound-port"), Some(&json!("15006")));
+        assert_eq!(value("--proxy-uid"), Some(&json!("16006")));
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-use remora_injector::INBOUND_PORT;
+use anyhow::Result;
 use remora_netns::Pod;
 
 use crate::partner::{Mode, Protocol, joined};
@@ -33,11 +33,11 @@ impl Spot {
     }
 
     /// What an adapter of a sidecar is told.
-    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn variables(&self, inbound: u16) -> Vec<(&'static str, String)> {
         let ips = [IpAddr::from(self.pod.ipv4()), self.pod.ipv6().into()];
         let ports = Protocol::ALL.map(|protocol| protocol.port().to_string());
         vec![
-            ("BENCH_PORT", INBOUND_PORT.to_string()),
+            ("BENCH_PORT", inbound.to_string()),
             ("BENCH_APP_PORTS", ports.join(" ")),
             ("BENCH_POD", self.name.clone()),
             ("BENCH_NAMESPACE", "default".to_owned()),
@@ -47,15 +47,16 @@ impl Spot {
     }
 
     /// What an adapter of a node proxy is told: a line for each listener.
-    pub(super) fn endpoints(&self, protocols: &[Protocol]) -> String {
+    pub(super) fn endpoints(&self, protocols: &[Protocol]) -> Result<String> {
         let mut lines = String::new();
+        let pid = self.pod.pid(Protocol::Memcached.name())?;
         for protocol in protocols {
             let (listener, port) = (self.listener(*protocol), protocol.port());
             let (ip, name, uid) = (self.pod.ipv4(), &self.name, self.pod.uid());
             // A string takes everything.
-            let _ = writeln!(lines, "{listener} {ip} {port} default {name} {uid}");
+            let _ = writeln!(lines, "{listener} {ip} {port} default {name} {uid} {pid}");
         }
-        lines
+        Ok(lines)
     }
 
     /// The node's redirection to those listeners, for `iptables-restore`.
