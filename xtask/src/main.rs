@@ -6,6 +6,7 @@ mod cargo;
 mod cluster;
 mod envoy;
 mod images;
+mod new_parser;
 mod newer;
 mod setup;
 mod suites;

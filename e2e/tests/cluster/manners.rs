@@ -98,7 +98,7 @@ fn workloads_are_injected_and_their_ports_judged_apart() {
     stage.accepted("web");
     let mut client = stage.client("client");
     let request = "GET /healthz HTTP/1.1\r\nHost: web\r\n\r\n";
-    client.reach("web:80");
+    ["web:80", "web:81"].into_iter().for_each(|port| client.reach(port));
     // The Service's port is not the pod's: the pod's is what is judged.
     let answer = client.ask_anew("web:80", request);
     assert!(matches!(&answer, Answer::Reply(reply) if reply.contains("200 OK")), "{answer}");
