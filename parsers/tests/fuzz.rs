@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use remora_parsers::{Protocol, fuzz, memcache, r2d2};
+use remora_parsers::{Protocol, cassandra, fuzz, memcache, r2d2};
 
-const PROTOCOLS: [&Protocol; 2] = [&memcache::PROTOCOL, &r2d2::PROTOCOL];
+const PROTOCOLS: [&Protocol; 3] = [&cassandra::PROTOCOL, &memcache::PROTOCOL, &r2d2::PROTOCOL];
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);

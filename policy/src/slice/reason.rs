@@ -64,6 +64,16 @@ impl Decision {
         Self { verdict: Verdict::Dropped, rule: rule.cloned(), reason }
     }
 
+    /// The policy, as `namespace/name`, whose rule decided or came nearest.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        let nearest = match &self.reason {
+            Reason::RequestUnmatched { nearest: Some((rule, _)), .. } => Some(rule),
+            _ => None,
+        };
+        self.rule.as_ref().or(nearest)?.split(' ').next()
+    }
+
     /// Whether it may pass.
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
