@@ -2,4 +2,7 @@
 //! clients of it, which notice nothing of a sidecar that allows their work.
 
 mod clients;
+mod effects;
+#[path = "../../../parsers/tests/support/native.rs"]
+mod native;
 mod server;

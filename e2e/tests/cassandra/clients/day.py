@@ -40,6 +40,14 @@ def connect():
     return cluster.protocol_version, sorted(cluster.metadata.keyspaces)[:2]
 
 
+def negotiated():
+    """Without being told, the driver begins with a version that nobody here
+    speaks, and comes down to one that is."""
+    with Cluster([HOST], execution_profiles={EXEC_PROFILE_DEFAULT: profile()}) as another:
+        another.connect()
+        return another.protocol_version
+
+
 def rows(text, *arguments, **more):
     return [tuple(row) for row in session.execute(text, *arguments, **more)]
 
@@ -249,7 +257,10 @@ OPERATIONS = [
     ("all of it is dropped", lambda: rows("DROP KEYSPACE day")),
 ]
 
-for name, operation in [("connect", connect)] + OPERATIONS:
+for name, operation in [
+    ("connect", connect),
+    ("connect and negotiate", negotiated),
+] + OPERATIONS:
     try:
         outcome = repr(operation())
     except Exception as error:  # what it raises is what is looked at
