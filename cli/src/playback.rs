@@ -169,14 +169,24 @@ impl Judge for Recorder<'_> {
     fn judge(&mut self, request: &Request<'_>) -> remora_parsers::Verdict {
         let Scene { slice, direction, port, peer } = self.scene;
         let decision = slice.request(direction, port, peer, self.l7proto, request);
-        let entry = LogEntry::of_decision(Some(self.l7proto), fields(request), &decision);
-        self.log.push(entry);
+        self.log.push(LogEntry::of_decision(Some(self.l7proto), fields(request), &decision));
         if decision.is_forwarded() {
             remora_parsers::Verdict::Allow
         } else {
             self.policy = decision.policy().map(str::to_owned);
             remora_parsers::Verdict::Deny
         }
+    }
+
+    fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
+        let Scene { slice, direction, port, peer } = self.scene;
+        let (decisions, denied) = slice.requests(direction, port, peer, self.l7proto, requests);
+        for (request, decision) in requests.iter().zip(&decisions) {
+            self.log.push(LogEntry::of_decision(Some(self.l7proto), fields(request), decision));
+        }
+        let first = denied.and_then(|denied| decisions.get(denied));
+        self.policy = first.and_then(Decision::policy).map(str::to_owned);
+        denied
     }
 
     fn policy(&self) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod cargo;
+mod cassandra;
 mod cluster;
 mod images;
 mod newer;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, images, newer,
+    cargo, cassandra, cluster, images, newer,
     setup::{self, For, Missing},
     suites,
 };
@@ -60,7 +60,8 @@ fn folder(out: Option<&Path>) -> Result<PathBuf> {
 /// Brings whatever any task needs.
 fn setup() -> Result<()> {
     setup::run(For::Tests)?;
-    newer::memcached().map(drop)
+    newer::memcached()?;
+    cassandra::home().map(drop)
 }
 
 /// Becomes the demo, so that its exit code and its signals are its own.
@@ -79,6 +80,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     require_root(filter)?;
     step("system packages", || setup::run(For::Tests))?;
     let second = step("newer memcached", || second_memcached(filter))?;
+    step("Cassandra", || cassandra_home(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
         step("lints", clippy)?;
@@ -117,6 +119,15 @@ fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
         }
         Err(missing) => Err(missing),
     }
+}
+
+/// Likewise.
+fn cassandra_home(filter: Option<&str>) -> Result<()> {
+    match cassandra::home() {
+        Err(missing) if filter.is_some() => println!("note: {missing}"),
+        home => drop(home?),
+    }
+    Ok(())
 }
 
 fn lint() -> Result<()> {

@@ -84,21 +84,19 @@ impl Judge for Court<'_> {
     /// log says so.
     fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
         let snapshot = self.connection.shared().store.load();
-        let decisions: Vec<_> =
-            requests.iter().map(|request| self.decide(&snapshot, request)).collect();
-        let denied = decisions.iter().position(|decision| !decision.is_forwarded());
+        let (decisions, denied) = snapshot.slice.requests(
+            TrafficDirection::Ingress,
+            self.connection.port(),
+            self.connection.identity(&snapshot),
+            self.protocol.name,
+            requests,
+        );
         for (request, decision) in requests.iter().zip(&decisions) {
-            if denied.is_some() && decision.is_forwarded() {
-                let reason = "another statement of its batch is denied";
-                let outcome = Outcome::Dropped;
-                self.record(&snapshot, request, &Ruling { outcome, rule: None, reason });
-            } else {
-                let _ = self.rule(&snapshot, request, decision);
-            }
+            let _ = self.rule(&snapshot, request, decision);
         }
         let first = denied.and_then(|denied| decisions.get(denied));
-        if let Some(policy) = first.and_then(Decision::policy) {
-            self.policy = Some(policy.to_owned());
+        if let Some(decision) = first {
+            self.policy = decision.policy().map(str::to_owned);
         }
         denied
     }

@@ -94,7 +94,10 @@ impl Oracle {
                 "column" => &["alter-table", "create-table", "drop-table"],
                 _ => &["create-keyspace", "drop-keyspace"],
             };
-            effects.insert(Effect { table: name.to_owned(), actions });
+            // A column is its table's.
+            let table =
+                if what == "column" { name.rsplit_once('.').map_or(name, |it| it.0) } else { name };
+            effects.insert(Effect { table: table.to_owned(), actions });
         }
         self.mend(&now);
         effects.into_iter().collect()
