@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::{cargo, setup::Missing};
 
 /// What names the folder to tests and demo. Whoever has installed one sets it.
-const VARIABLE: &str = "REMORA_CASSANDRA";
+pub(crate) const VARIABLE: &str = "REMORA_CASSANDRA";
 
 /// The folder; brought beside the built things once, if it is not there.
 ///
@@ -27,8 +27,9 @@ pub(crate) fn home() -> Result<PathBuf> {
              (about 110 MB)",
             folder.display()
         );
-        bring(&folder)?;
     }
+    // What is there already is quick, and may be of an older checkout.
+    bring(&folder)?;
     Ok(folder)
 }
 

@@ -71,7 +71,12 @@ fn demo(args: &[OsString]) -> Result<()> {
     build.extend(DEMO.iter().flat_map(|package| ["--package", package]));
     cargo::run(&build)?;
     let remora = cargo::programs()?.join("remora");
-    let error = Command::new(&remora).arg("demo").args(args).exec();
+    let mut command = Command::new(&remora);
+    if args.iter().any(|arg| arg == "--cassandra") {
+        setup::run(For::Tests)?;
+        command.env(cassandra::VARIABLE, cassandra::home()?);
+    }
+    let error = command.arg("demo").args(args).exec();
     Err(error).with_context(|| format!("starting {}", remora.display()))
 }
 

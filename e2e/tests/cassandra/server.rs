@@ -35,8 +35,7 @@ impl Cassandra {
     /// namespace that this runs in.
     pub(crate) fn spawn(address: Ipv4Addr) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let child = Command::new(root.join("servers/cassandra/start"))
+        let child = Command::new(home().join("start"))
             .args([home().join("lib"), folder.path().to_owned()])
             .args([address.to_string(), PORT.to_string()])
             .stdin(Stdio::null())

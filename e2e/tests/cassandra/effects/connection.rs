@@ -90,16 +90,16 @@ impl Wire<'_> {
             }
         }
         let Some(driver) = &mut self.driver else {
-            return self.to_server(bytes.to_vec());
+            return self.pass_on(bytes);
         };
         let alive = driver.data(Direction::Request, bytes, &mut BySlice(self.policy)).is_ok();
         let out = std::mem::take(driver.output(Direction::Request));
-        self.to_server(out) && alive
+        self.pass_on(&out) && alive
     }
 
-    fn to_server(&mut self, bytes: Vec<u8>) -> bool {
-        self.owed.sent(&bytes);
-        bytes.is_empty() || self.stream.write_all(&bytes).is_ok()
+    fn pass_on(&mut self, bytes: &[u8]) -> bool {
+        self.owed.sent(bytes);
+        bytes.is_empty() || self.stream.write_all(bytes).is_ok()
     }
 
     /// Waits until every request that reached the server is answered.
@@ -130,12 +130,10 @@ impl Wire<'_> {
         let result = driver.data(Direction::Reply, &chunk[..length], &mut BySlice(self.policy));
         let out = std::mem::take(driver.output(Direction::Request));
         driver.output(Direction::Reply).clear();
-        if let Err(fault) = &result {
-            if fault.blame != Blame::Client {
-                self.outcome.misread = Some(fault.to_string());
-            }
+        if let Some(fault) = result.as_ref().err().filter(|fault| fault.blame != Blame::Client) {
+            self.outcome.misread = Some(fault.to_string());
         }
-        self.to_server(out) && result.is_ok()
+        self.pass_on(&out) && result.is_ok()
     }
 }
 
