@@ -103,6 +103,10 @@ impl<C: Codec> Parser for Coded<C> {
             Err(why) => Op::Error(Fault { blame: Blame::speaker(direction), reason: why.into() }),
         }
     }
+
+    fn held(&self) -> usize {
+        self.inner.held()
+    }
 }
 
 /// The ops of the parser above are nobody's concern: those of the codec are.

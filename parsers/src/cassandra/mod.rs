@@ -28,6 +28,13 @@ mod wire;
 pub use rules::PROTOCOL;
 pub use segment::{MAX_PAYLOAD, Segments};
 
+/// What a text does, as `action tables` each, with the keyspace `app` in use;
+/// none where it is no statement.
+pub(crate) fn meaning(text: &str) -> Option<Vec<String>> {
+    let statement = cql::read(text, Some("app")).ok()?;
+    Some(statement.parts.iter().map(|part| format!("{} {}", part.action, part.tables)).collect())
+}
+
 /// The longest body of an envelope, in bytes (section 2.5 of the specifications).
 pub const MAX_BODY_BYTES: u32 = 256 << 20;
 

@@ -41,4 +41,11 @@ impl Parser for CassandraParser {
             Self::Segmented(coded) => coded.on_data(direction, data, end, judge),
         }
     }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Segmented(coded) => coded.held(),
+        }
+    }
 }
