@@ -5,6 +5,7 @@ mod cargo;
 mod cassandra;
 mod cluster;
 mod images;
+mod new_parser;
 mod newer;
 mod setup;
 mod suites;

@@ -127,6 +127,11 @@ impl Protocol {
         conditions.sort_by_key(|condition| {
             self.keys.iter().position(|key| key.name == condition.key.name)
         });
+        if let Some(twice) = twice(&conditions) {
+            return Err(RuleError::Combination(format!(
+                "`{twice}` stands twice: a rule has each key once; write two rules"
+            )));
+        }
         (self.check)(&conditions)?;
         Ok(conditions)
     }
@@ -156,6 +161,13 @@ impl Protocol {
             }
         })
     }
+}
+
+/// The first key that stands more than once, in the schema's order.
+fn twice(conditions: &[Condition<'_>]) -> Option<&'static str> {
+    let mut neighbours = conditions.iter().zip(conditions.iter().skip(1));
+    let (one, _) = neighbours.find(|(one, next)| one.key.name == next.key.name)?;
+    Some(one.key.name)
 }
 
 fn check_value(key: &'static RuleKey, value: &str) -> Result<(), RuleError> {

@@ -17,6 +17,34 @@ pub(crate) struct Case {
     pub(crate) envelopes: Vec<Vec<u8>>,
 }
 
+/// What changes where a token ends, or what stands between two.
+const MARKS: [&str; 24] = [
+    "'",
+    "''",
+    "\"",
+    "\"\"",
+    "$$",
+    "--",
+    "//",
+    "/*",
+    "*/",
+    "\n",
+    "\r",
+    ";",
+    "(",
+    ")",
+    ".",
+    "0x",
+    "e1",
+    "1",
+    "-",
+    " FROM secret.t ",
+    "/*' from pub.t '*/",
+    "\u{b5}",
+    "\0",
+    "--\r",
+];
+
 pub(crate) struct Generator {
     pub(crate) random: Rng,
     /// Statements that somebody has prepared, and their ids.
@@ -87,7 +115,13 @@ impl Generator {
     }
 
     fn request(&mut self) -> Vec<u8> {
-        let text = self.statement();
+        let mut text = self.statement();
+        while self.chance(12) {
+            let at = self.random.usize(..text.len());
+            if text.is_char_boundary(at) {
+                text.insert_str(at, self.pick(&MARKS));
+            }
+        }
         match self.random.u8(..100) {
             ..80 => self.query(&text),
             80..84 => {
