@@ -28,8 +28,9 @@ pub(crate) enum Task {
     /// Installing them takes root and apt-get; without either, prints the
     /// command that would do it and exits 2. Also unpacks a second, newer
     /// memcached below target/, from Debian's testing suite, unless
-    /// REMORA_MEMCACHED_2 names one. The demo needs neither that nor the
-    /// clients with which the tests try a sidecar.
+    /// REMORA_MEMCACHED_2 names one, and brings Cassandra 5.0 with its clients
+    /// there, unless REMORA_CASSANDRA names a folder with them. The demo needs
+    /// none of that, `--cassandra` excepted.
     Setup,
     /// Build, then run `remora demo`
     ///

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod cargo;
+mod cassandra;
 mod cluster;
 mod envoy;
 mod images;

@@ -62,8 +62,8 @@ const PACKAGES: [Package; 3] = [
     },
 ];
 
-/// What the tests need besides: ordinary clients.
-const CLIENTS: [Package; 3] = [
+/// What the tests need besides: ordinary clients, and what runs Cassandra.
+const CLIENTS: [Package; 5] = [
     Package {
         name: "libmemcached-tools",
         part: Part::Program("memccp"),
@@ -79,6 +79,12 @@ const CLIENTS: [Package; 3] = [
         part: Part::Module("pylibmc"),
         purpose: "another, likewise",
     },
+    Package {
+        name: "openjdk-17-jre-headless",
+        part: Part::Program("java"),
+        purpose: "which runs Cassandra",
+    },
+    Package { name: "maven", part: Part::Program("mvn"), purpose: "which brings Cassandra" },
 ];
 
 /// What the benchmark needs besides.
