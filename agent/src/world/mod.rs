@@ -187,7 +187,7 @@ impl World {
 
     fn put(&mut self, object: Object) {
         match object.0 {
-            Content::Pod(pod) => self.pods.put(pod),
+            Content::Pod(pod) => self.pods.put(*pod),
             Content::Namespace(namespace) => self.namespaces.put(namespace),
             Content::Node(node) => self.nodes.put(node),
             Content::Service(service) => self.services.put(service),

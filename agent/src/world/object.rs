@@ -56,7 +56,7 @@ pub struct Object(pub(super) Content);
 
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    Pod(Named<PodKey, Pod>),
+    Pod(Box<Named<PodKey, Pod>>),
     Namespace(Named<String, Namespace>),
     Node(Named<String, ClusterNode>),
     Service(Named<ServiceKey, Service>),
@@ -100,7 +100,7 @@ impl Object {
         let read = match (text(node, "apiVersion"), text(node, "kind")) {
             ("v1", "Pod") => PodKey::read(node).map(|key| {
                 let value = Pod::read(key.clone(), node, revision);
-                Content::Pod(named(key, value, revision))
+                Content::Pod(Box::new(named(key, value, revision)))
             }),
             ("v1", "Namespace") => Namespace::read_name(node)
                 .map(|key| Content::Namespace(named(key, Namespace::read(node), revision))),
@@ -146,7 +146,7 @@ impl Object {
 
 impl Content {
     pub(super) fn pod(self) -> Option<Named<PodKey, Pod>> {
-        if let Self::Pod(pod) = self { Some(pod) } else { None }
+        if let Self::Pod(pod) = self { Some(*pod) } else { None }
     }
 
     pub(super) fn namespace(self) -> Option<Named<String, Namespace>> {
