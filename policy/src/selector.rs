@@ -74,7 +74,8 @@ impl Selector {
     }
 
     /// Whether it is about what is reserved, so that no namespace is meant.
-    pub(crate) fn names_a_reserved(&self) -> bool {
+    #[must_use]
+    pub fn names_a_reserved(&self) -> bool {
         self.requirements.iter().any(|requirement| requirement.key.source == Source::Reserved)
     }
 
@@ -82,6 +83,11 @@ impl Selector {
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements.iter().all(|requirement| requirement.holds(labels))
+    }
+
+    /// The requirements that keep it from selecting an endpoint.
+    pub fn misses<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Requirement> {
+        self.requirements.iter().filter(|requirement| !requirement.holds(labels))
     }
 
     /// Whether it says itself which namespaces it means.
@@ -158,6 +164,19 @@ impl fmt::Display for Key {
             Source::Any => f.write_str(&self.name),
             Source::Kubernetes => write!(f, "k8s:{}", self.name),
             Source::Reserved => write!(f, "reserved:{}", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match &self.operator {
+            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", values.concat()),
+            Operator::In(values) => write!(f, "{key} in ({})", values.join(", ")),
+            Operator::NotIn(values) => write!(f, "{key} not in ({})", values.join(", ")),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "no {key}"),
         }
     }
 }
