@@ -134,7 +134,7 @@ fn an_entry_of_the_access_log_is_explained() {
     assert_eq!(
         text(&output),
         format!(
-            "DROPPED: no l7 rule matches command=get; nearest is {RULE}, but for its keyPrefix\n  l7proto: memcache\n  \
+            "DROPPED: no l7 rule matches command=get\n  l7proto: memcache\n  \
              nearest: `keyPrefix: alliance/fleet/` of {RULE} would match; the key is `secret`\n"
         )
     );

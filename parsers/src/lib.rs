@@ -5,7 +5,7 @@
 //! What a request may do is asked of a [`Judge`], which the `policy` crate
 //! implements; which rule keys a protocol has is data in its [`Protocol`].
 //!
-//! One folder per protocol: [`memcache`], [`r2d2`].
+//! One folder per protocol; [`Registry::BUILT_IN`] lists them.
 
 // A peer controls every byte in here: nothing may index, cast or unwrap.
 #![cfg_attr(
@@ -52,6 +52,11 @@ impl Registry {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Protocol> {
         self.0.iter().copied().find(|protocol| protocol.name == name)
+    }
+
+    /// Each protocol.
+    pub fn protocols(&self) -> impl Iterator<Item = &'static Protocol> + use<> {
+        self.0.iter().copied()
     }
 
     /// All names, for messages that help.

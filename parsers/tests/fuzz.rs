@@ -3,9 +3,11 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use remora_parsers::{Protocol, fuzz, memcache, r2d2};
+use remora_parsers::{Protocol, Registry, fuzz};
 
-const PROTOCOLS: [&Protocol; 2] = [&memcache::PROTOCOL, &r2d2::PROTOCOL];
+fn protocols() -> impl Iterator<Item = &'static Protocol> {
+    Registry::BUILT_IN.protocols()
+}
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
@@ -19,7 +21,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 #[test]
 fn the_corpus_breaks_no_law() {
     for input in corpus("conversation") {
-        for protocol in PROTOCOLS {
+        for protocol in protocols() {
             for (deny, cut) in [(0, 0), (0, 6), (0xff, 0), (0b1010, 2), (0b0101, 30)] {
                 let mut input = input.clone();
                 input.splice(..2, [deny, cut]);
@@ -27,7 +29,7 @@ fn the_corpus_breaks_no_law() {
             }
         }
     }
-    for protocol in PROTOCOLS {
+    for protocol in protocols() {
         corpus("transcript").iter().for_each(|input| fuzz::transcript(protocol, input));
         corpus("rule").iter().for_each(|input| fuzz::rule(protocol, input));
     }
@@ -52,12 +54,12 @@ proptest! {
             }
             input.resize(input.len().max(4), b'g');
         }
-        PROTOCOLS.iter().for_each(|protocol| fuzz::conversation(protocol, &input));
+        protocols().for_each(|protocol| fuzz::conversation(protocol, &input));
     }
 
     #[test]
     fn random_bytes_break_no_law(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        PROTOCOLS.iter().for_each(|protocol| {
+        protocols().for_each(|protocol| {
             fuzz::conversation(protocol, &bytes);
             fuzz::transcript(protocol, &bytes);
             fuzz::rule(protocol, &bytes);

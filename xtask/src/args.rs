@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::new_parser::Name;
+
 /// The tasks that people and CI share.
 ///
 /// Building needs Rust (rustup installs the pinned version by itself) and a C
@@ -78,6 +80,15 @@ pub(crate) enum Task {
         kubeconfig: Option<PathBuf>,
         /// Run only tests whose name contains this
         filter: Option<String>,
+    },
+    /// Make the skeleton of a parser
+    ///
+    /// A small line protocol with rule keys, tests, transcripts and a page,
+    /// which builds and which policies can name. Nothing that is there is
+    /// overwritten. docs/writing-a-parser.md says how to go on.
+    NewParser {
+        /// What policies will call the protocol: a to z, 0 to 9 and _
+        name: Name,
     },
     /// Check format and lints
     Lint,

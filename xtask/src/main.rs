@@ -4,6 +4,7 @@ mod args;
 mod cargo;
 mod cluster;
 mod images;
+mod new_parser;
 mod newer;
 mod setup;
 mod suites;

@@ -12,7 +12,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, images, newer,
+    cargo, cluster, images, new_parser,
+    new_parser::Name,
+    newer,
     setup::{self, For, Missing},
     suites,
 };
@@ -27,6 +29,7 @@ pub(crate) fn run(task: &Task) -> Result<ExitCode> {
         Task::Setup => setup()?,
         Task::Demo { args } => demo(args)?,
         Task::Test { full, filter } => return test(*full, filter.as_deref()),
+        Task::NewParser { name } => new_parser(name)?,
         Task::Lint => lint()?,
         Task::Fmt => cargo::run(&["fmt", "--all"])?,
         Task::Gen => generate()?,
@@ -117,6 +120,15 @@ fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
         }
         Err(missing) => Err(missing),
     }
+}
+
+fn new_parser(name: &Name) -> Result<()> {
+    for path in new_parser::make(cargo::root(), name)? {
+        println!("wrote {}", path.strip_prefix(cargo::root()).unwrap_or(&path).display());
+    }
+    cargo::run(&["fmt", "--package", "remora-parsers"])?;
+    println!("{}", new_parser::next_steps(name));
+    Ok(())
 }
 
 fn lint() -> Result<()> {

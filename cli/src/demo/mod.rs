@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Play this story only.
     #[arg(long, value_name = "STORY")]
     only: Option<Story>,
+    /// Show audit mode: what policy would deny passes, and stands in the log.
+    #[arg(long, conflicts_with = "only")]
+    audit: bool,
     /// Keep the logs of the agent and of all containers, and say where.
     #[arg(long)]
     keep_logs: bool,
@@ -68,7 +71,8 @@ fn play(args: &Args) -> Result<Report> {
     let begun = Instant::now();
     let programs = needs::check()?;
     let stage = Stage::set(&programs)?;
-    let chosen = Story::ALL.into_iter().filter(|story| args.only.is_none_or(|only| only == *story));
+    let only = args.only.or(args.audit.then_some(Story::Audit));
+    let chosen = only.map_or(Story::ALL.to_vec(), |only| vec![only]);
     let mut rows = Vec::new();
     let mut outcome = Ok(());
     for story in chosen {

@@ -12,7 +12,7 @@ use remora_api::cilium;
 use remora_parsers::{Field, Protocol, Registry, Request, Value, Words, nearest};
 use remora_policy::{
     Admission, Catalog, ClusterView, Decision, Endpoint, Hosts, Identity, Labels, NamedPorts,
-    PolicySet, Slice, TrafficDirection, Verdict, WORLD, encode,
+    PolicySet, Reason, Slice, TrafficDirection, Verdict, WORLD, encode,
 };
 use serde_json::json;
 
@@ -242,11 +242,19 @@ fn answer(set: &PolicySet, question: &Question) -> Result<Answer, String> {
         Verdict::Dropped | Verdict::Audit => asked.nearest(&decision.reason, &request),
     };
     Ok(Answer {
-        decision,
+        decision: Decision { reason: plain(decision.reason), ..decision },
         protocol: protocol.map(|own| own.name),
         nearest,
         warnings: encoded.warnings,
     })
+}
+
+/// The reason, without a nearest miss: there is a better one.
+fn plain(reason: Reason) -> Reason {
+    match reason {
+        Reason::RequestUnmatched { words, .. } => Reason::RequestUnmatched { words, nearest: None },
+        other => other,
+    }
 }
 
 fn decide(

@@ -30,6 +30,13 @@ impl Slice {
         }
     }
 
+    /// Whether whatever a connection sends is forwarded, be it looked at or
+    /// not: no enforcing policy is about it, or one opens the port to it.
+    #[must_use]
+    pub fn forwards(&self, direction: TrafficDirection, port: u16, peer: Option<u32>) -> bool {
+        matches!(self.enforced.connection(direction, port, peer), Admission::Opaque(_))
+    }
+
     /// Whether a request may pass. Port and peer are judged anew, so that a
     /// connection that began under another slice is held to this one.
     #[must_use]

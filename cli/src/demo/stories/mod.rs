@@ -1,5 +1,6 @@
 //! The stories, in the order in which they are told.
 
+mod audit;
 mod crash;
 mod droid;
 mod edit;
@@ -21,10 +22,12 @@ pub(super) enum Story {
     Edit,
     /// A sidecar killed in the middle of everything.
     Crash,
+    /// The memcached policy, watching only.
+    Audit,
 }
 
 impl Story {
-    /// All of them.
+    /// Those that are told unasked.
     pub(super) const ALL: [Self; 4] = [Self::Memcached, Self::Droid, Self::Edit, Self::Crash];
 
     /// Its name on the command line and in JSON.
@@ -34,6 +37,7 @@ impl Story {
             Self::Droid => "droid",
             Self::Edit => "edit",
             Self::Crash => "crash",
+            Self::Audit => "audit",
         }
     }
 
@@ -44,6 +48,7 @@ impl Story {
             Self::Droid => "r2d2: which orders a droid takes from a jedi, over IPv6",
             Self::Edit => "policy edit: the same open connection is judged anew",
             Self::Crash => "SIGKILL of memcached's sidecar",
+            Self::Audit => "audit: the same policy only watches, and the log tells",
         }
     }
 
@@ -54,6 +59,7 @@ impl Story {
             Self::Droid => "a jedi orders the droid about",
             Self::Edit => "editing a policy under an open connection",
             Self::Crash => "killing memcached's sidecar",
+            Self::Audit => "putting memcached's policy into audit mode",
         }
     }
 
@@ -64,6 +70,7 @@ impl Story {
             Self::Droid => droid::play(stage),
             Self::Edit => edit::play(stage),
             Self::Crash => crash::play(stage),
+            Self::Audit => audit::play(stage),
         }
     }
 }
