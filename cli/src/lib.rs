@@ -3,6 +3,7 @@
 mod demo;
 mod inject;
 pub mod playback;
+mod policy;
 mod policy_test;
 
 /// What the tests of transcripts share with `remora policy test`.
@@ -36,18 +37,12 @@ enum Command {
     Uninject(inject::UninjectArgs),
     /// Try policies without a cluster.
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::PolicyCommand),
     /// Print the completions of a shell, to be sourced by it.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Subcommand)]
-enum PolicyCommand {
-    /// Play byte transcripts through the real parser and policy.
-    Test(policy_test::Args),
 }
 
 /// Runs the command with these arguments, the program's name first.
@@ -64,7 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Droid(args) => demo::droid::run(&args),
         Command::Inject(args) => rewrite(|streams| args.run(streams)),
         Command::Uninject(args) => rewrite(|streams| args.run(streams)),
-        Command::Policy(PolicyCommand::Test(args)) => policy_test::run(&args, &mut io::stdout()),
+        Command::Policy(command) => policy::run(&command, &mut io::stdout()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());
             ExitCode::SUCCESS

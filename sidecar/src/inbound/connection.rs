@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use remora_parsers::Protocol;
-use remora_policy::{Admission, TrafficDirection};
+use remora_policy::{Admission, Decision, TrafficDirection, Verdict};
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     unknown::View,
 };
 use crate::{
-    access_log::{Event, Flow},
+    access_log::{Event, Flow, Outcome},
     errors::{Close, Error, Label},
     snapshot::Snapshot,
 };
@@ -58,9 +58,10 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
             connection.log(None, &Error::Denied(decision));
             reset(client);
         }
-        Admission::Opaque(_) => {
+        Admission::Opaque(decision) => {
+            connection.audit(&decision);
             let Some((client, server)) = connection.dial(client, None).await else { return };
-            let still = || opaque::still_admitted(connection.view().admission);
+            let still = || connection.still_forwarded();
             match opaque::forward(client, server, changes, still, stop).await {
                 Ok(()) => shared.metrics.connection(Label::Ended),
                 Err(error) => connection.log(None, &error),
@@ -78,6 +79,41 @@ impl Connection<'_> {
         let holder = snapshot.hosts.holder(self.source.ip());
         let (direction, peer) = (TrafficDirection::Ingress, holder.identity());
         View { holder, admission: snapshot.slice.connection(direction, self.port(), peer) }
+    }
+
+    /// Whether the newest policy still lets its bytes through unseen. What a
+    /// policy would look at that only watches goes on as it began.
+    ///
+    /// # Errors
+    /// Why not.
+    fn still_forwarded(&self) -> Result<(), Error> {
+        let snapshot = self.shared.store.load();
+        let peer = self.identity(&snapshot);
+        match snapshot.slice.forwards(TrafficDirection::Ingress, self.port(), peer) {
+            true => Ok(()),
+            false => opaque::still_admitted(self.view().admission),
+        }
+    }
+
+    /// Logs and counts a connection that would be denied, but for the mode of
+    /// the policies.
+    fn audit(&self, decision: &Decision) {
+        if decision.verdict != Verdict::Audit {
+            return;
+        }
+        let snapshot = self.shared.store.load();
+        self.shared.metrics.audited();
+        self.shared.record(&Event {
+            outcome: Outcome::Audit,
+            flow: self.flow(),
+            identity: self.identity(&snapshot),
+            l7proto: None,
+            request: None,
+            rule: decision.rule.as_deref(),
+            reason: &decision.reason.to_string(),
+            error: None,
+            policy_version: &snapshot.version,
+        });
     }
 
     /// What becomes of the connection, once it is known whose it is.

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     /// In seconds since 1970; 0 before the first policy.
     policy_since: AtomicU64,
     log_lost: AtomicU64,
+    audited: AtomicU64,
 }
 
 /// A counter for each of a fixed set of keys.
@@ -67,6 +68,7 @@ impl Metrics {
             connected: AtomicBool::new(false),
             policy_since: AtomicU64::new(0),
             log_lost: AtomicU64::new(0),
+            audited: AtomicU64::new(0),
         }
     }
 
@@ -83,6 +85,11 @@ impl Metrics {
     /// An event had no room in the access log.
     pub(crate) fn log_lost(&self) {
         self.log_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection passed that a policy in audit mode would have denied.
+    pub(crate) fn audited(&self) {
+        self.audited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the agent answers.

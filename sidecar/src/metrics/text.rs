@@ -43,6 +43,12 @@ pub(super) fn page(metrics: &Metrics, waiting: usize) -> String {
         metrics.connected.load(Ordering::Relaxed).into(),
     );
     page.single(
+        "remora_connections_audited_total",
+        "counter",
+        "Connections that passed though a policy in audit mode would have denied them.",
+        metrics.audited.load(Ordering::Relaxed),
+    );
+    page.single(
         "remora_access_log_lost_total",
         "counter",
         "Events that the access log had no room for.",
