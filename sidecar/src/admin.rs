@@ -40,7 +40,8 @@ fn policy(store: &Store) -> Answer {
     // Writing to a String cannot fail.
     let _ = writeln!(
         body,
-        ",\"ready\":{},\"ingress_ports\":{},\"rules\":{},\"identities\":{},\"addresses\":{}}}",
+        ",\"source\":\"{}\",\"ready\":{},\"ingress_ports\":{},\"rules\":{},\"identities\":{},\"addresses\":{}}}",
+        snapshot.source.as_str(),
         store.waiting().is_none(),
         size.ports,
         size.rules,

@@ -13,6 +13,7 @@ use crate::{
     health::{self, Health},
     inbound::{self, Shared, WaitingRoom},
     metrics::{self, Metrics},
+    saved::Keeper,
     snapshot::Store,
 };
 
@@ -72,20 +73,13 @@ impl App {
         let (metrics, metrics_address) = listen("metrics", config.metrics)?;
         let (health, health_address) = listen("probes", config.health)?;
         let log = AccessLog::start(config.pod.clone(), sink).map_err(StartError::AccessLog)?;
-        let shared = Shared {
-            waiting: WaitingRoom::new(config.unknown_wait),
-            config: Arc::new(config),
-            store: Arc::new(Store::new()),
-            log,
-            metrics: Arc::new(Metrics::new(registry)),
-        };
+        let shared = shared(config, registry, log);
         let addresses = Addresses {
             inbound: inbound_address,
             admin: admin_address,
             metrics: metrics_address,
             health: health_address,
         };
-        let shared = Arc::new(shared);
         Ok(Bound { inbound, admin, metrics, health, addresses, registry, shared })
     }
 }
@@ -105,11 +99,15 @@ impl Bound {
         // All end when this set is dropped. Until then policy is kept up to
         // date for the connections that are drained.
         let mut services = JoinSet::new();
+        let keeper = Arc::new(Keeper::new(config.snapshot.clone(), &config.pod.uid));
+        let kept = (Arc::clone(&keeper), Arc::clone(&shared.metrics));
+        services.spawn(async move { kept.0.run(kept.1).await });
         services.spawn(agent::follow(
             Arc::clone(config),
             registry,
             Arc::clone(store),
             Arc::clone(&shared.metrics),
+            keeper,
         ));
         services.spawn(admin::run(admin, Arc::clone(store)));
         services.spawn(metrics::run(metrics, Arc::clone(&shared)));
@@ -117,6 +115,14 @@ impl Bound {
         inbound::run(inbound, Arc::clone(&shared), shutdown).await;
         shared.log.flush().await;
     }
+}
+
+/// What connections need, with the saved policy in force if there is one.
+fn shared(config: Config, registry: Registry, log: AccessLog) -> Arc<Shared> {
+    let (store, metrics) = (Arc::new(Store::new()), Arc::new(Metrics::new(registry)));
+    agent::restore(&config, registry, &store, &metrics);
+    let waiting = WaitingRoom::new(config.unknown_wait);
+    Arc::new(Shared { waiting, config: Arc::new(config), store, log, metrics })
 }
 
 fn listen(

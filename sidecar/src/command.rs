@@ -36,11 +36,16 @@ Environment (the injector sets what has no default):
   REMORA_PROBES         those probes and hooks as JSON: path, handler, timeout
   REMORA_HOST_IP        the node, status.hostIP: it alone may call the hooks, as
                         may the gateways of this network namespace
+  REMORA_SNAPSHOT       a file that keeps the last good policy, for a start without
+                        the agent; without it such a start denies everything
+  REMORA_SNAPSHOT_MAX_AGE_SECONDS
+                        how long ago the agent may have been heard for it to be
+                        used, 60 to 2592000 (default 86400)
   REMORA_UNKNOWN_WAIT_SECONDS
                         how long a client of the cluster of whom the agent has
                         not told yet is kept waiting, 0 to 60 (default 5)
 
-Before the first policy every connection is denied. SIGTERM and SIGINT stop the
+Before the first policy, from the agent or saved, every connection is denied. SIGTERM and SIGINT stop the
 proxy: connections in flight get 5 seconds to finish.";
 
 /// Judges the connections of one pod by its L7 policy.

@@ -10,6 +10,8 @@ mod reader;
 use std::{
     env, fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -47,6 +49,12 @@ pub const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 /// on a connection in about that time.
 const MAX_UNKNOWN_WAIT: u64 = 60;
 
+/// How long ago the agent may have been heard for what was saved to be used.
+pub const SNAPSHOT_AGE: Duration = Duration::from_secs(86_400);
+
+/// What can be asked for instead, in seconds: a minute to thirty days.
+const SNAPSHOT_AGES: RangeInclusive<u64> = 60..=2_592_000;
+
 /// What a sidecar needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,6 +77,10 @@ pub struct Config {
     pub probes: Probes,
     /// From where the node speaks to the pod.
     pub node: Vec<IpAddr>,
+    /// Where the last good policy is kept for the next start, if anywhere.
+    pub snapshot: Option<PathBuf>,
+    /// How long ago the agent may have been heard for it to be used.
+    pub snapshot_age: Duration,
     /// How long a client of unknown identity is kept waiting for an update.
     pub unknown_wait: Duration,
     /// How long connections in flight may go on after a stop was asked for.
@@ -145,6 +157,12 @@ impl Config {
             health: everywhere(reader.port("REMORA_HEALTH_PORT", HEALTH_PORT)),
             probes: Probes::default(),
             node: reader.host_ips(),
+            snapshot: reader.snapshot(),
+            snapshot_age: reader.seconds(
+                "REMORA_SNAPSHOT_MAX_AGE_SECONDS",
+                SNAPSHOT_AGES,
+                SNAPSHOT_AGE,
+            ),
             unknown_wait: reader.seconds(
                 "REMORA_UNKNOWN_WAIT_SECONDS",
                 0..=MAX_UNKNOWN_WAIT,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! agent ── NPDS, NPHDS ──> agent ──> snapshot (swapped whole, read per request)
-//!                                        │
+//!                           saved ─────┤   (on disk, for a start without the agent)
 //! client ──> inbound: original destination, L4 decision, then
 //!              opaque: bytes as they are │ session: driver + parser ──> app
 //!                                        │
@@ -39,6 +39,7 @@ mod http;
 mod inbound;
 mod metrics;
 pub mod ready;
+mod saved;
 mod snapshot;
 
 pub use app::{Addresses, App, Bound};

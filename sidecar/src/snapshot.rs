@@ -1,6 +1,9 @@
 //! The policy in force: swapped whole, read without waiting.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use remora_policy::{Hosts, Slice};
@@ -14,6 +17,29 @@ pub(crate) struct Snapshot {
     /// The version that the agent gave the slice; empty before the first.
     pub(crate) version: Arc<str>,
     pub(crate) size: Size,
+    pub(crate) source: Source,
+}
+
+/// Where a snapshot came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nowhere: everything is denied.
+    Nothing,
+    /// The agent, on a connection of this process.
+    Agent,
+    /// What an earlier sidecar of this pod has saved.
+    Disk,
+}
+
+impl Source {
+    /// As it stands in the admin port's answers.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Agent => "agent",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 /// How much a snapshot holds, for people who ask.
@@ -36,6 +62,8 @@ pub(crate) struct Store {
     changes: watch::Sender<()>,
     /// What is waited for; `None` once there is a policy, for good.
     waiting: watch::Sender<Option<String>>,
+    /// What more there is to say to that.
+    remark: OnceLock<String>,
 }
 
 impl Store {
@@ -46,11 +74,13 @@ impl Store {
             hosts: Arc::new(Hosts::default()),
             version: "".into(),
             size: Size::default(),
+            source: Source::Nothing,
         };
         Self {
             current: ArcSwap::from_pointee(nothing),
             changes: watch::Sender::new(()),
             waiting: watch::Sender::new(Some("the agent was not asked yet".into())),
+            remark: OnceLock::new(),
         }
     }
 
@@ -84,8 +114,17 @@ impl Store {
         });
     }
 
+    /// Adds to every such reason; the first remark stays.
+    pub(crate) fn remark(&self, remark: String) {
+        let _ = self.remark.set(remark);
+    }
+
     /// Why there is no policy yet; `None` when there is one.
     pub(crate) fn waiting(&self) -> Option<String> {
-        self.waiting.borrow().clone()
+        let why = self.waiting.borrow().clone()?;
+        Some(match self.remark.get() {
+            Some(remark) => format!("{why}; {remark}"),
+            None => why,
+        })
     }
 }

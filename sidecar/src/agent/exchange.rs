@@ -20,7 +20,8 @@ use remora_policy::{Hosts, Slice};
 use crate::{
     config::Pod,
     metrics::Metrics,
-    snapshot::{Size, Snapshot, Store},
+    saved::{Keeper, Saved},
+    snapshot::{Size, Snapshot, Source, Store},
 };
 
 /// gRPC's INVALID_ARGUMENT, the code of a NACK.
@@ -57,6 +58,9 @@ pub(super) struct Exchange {
     registry: Registry,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    /// Who keeps what is in force for the next start; nobody, where it comes
+    /// from there.
+    keeper: Option<Arc<Keeper>>,
     policies: Stream<Policy>,
     hosts: Stream<Addresses>,
 }
@@ -65,6 +69,8 @@ pub(super) struct Exchange {
 #[derive(Debug)]
 struct Stream<T> {
     state: Option<T>,
+    /// The response that brought it.
+    raw: DiscoveryResponse,
     /// The last version that was accepted.
     version: String,
     /// The nonce of an accepted response that waits for its acknowledgement.
@@ -92,6 +98,7 @@ impl Exchange {
         registry: Registry,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
+        keeper: Option<Arc<Keeper>>,
     ) -> Self {
         Self {
             node: Node { id: node_id(pod), cluster: String::new() },
@@ -99,6 +106,7 @@ impl Exchange {
             registry,
             store,
             metrics,
+            keeper,
             policies: Stream::new(),
             hosts: Stream::new(),
         }
@@ -148,11 +156,33 @@ impl Exchange {
         }
     }
 
+    /// Takes both halves of what was saved.
+    ///
+    /// # Errors
+    /// Why it is refused now, whatever it was when it was saved.
+    pub(super) fn replay(&mut self, saved: &Saved) -> Result<(), String> {
+        for (kind, response) in [(Kind::Policies, &saved.policies), (Kind::Hosts, &saved.hosts)] {
+            if let Answer::Nack(request) = self.take(kind, response) {
+                let status = request.error_detail.unwrap_or_default();
+                return Err(status.message);
+            }
+        }
+        Ok(())
+    }
+
     fn apply(&mut self) -> Answer {
         let (Some(policy), Some(addresses)) = (&self.policies.state, &self.hosts.state) else {
             return Answer::Wait;
         };
+        let source = match &self.keeper {
+            Some(keeper) => {
+                keeper.supersede(&self.policies.raw, &self.hosts.raw);
+                Source::Agent
+            }
+            None => Source::Disk,
+        };
         self.store.swap(Snapshot {
+            source,
             slice: Arc::clone(&policy.slice),
             hosts: Arc::clone(&addresses.hosts),
             version: Arc::clone(&policy.version),
@@ -240,11 +270,17 @@ impl Exchange {
 
 impl<T> Stream<T> {
     fn new() -> Self {
-        Self { state: None, version: String::new(), unacked: None }
+        Self {
+            state: None,
+            raw: DiscoveryResponse::default(),
+            version: String::new(),
+            unacked: None,
+        }
     }
 
     fn accept(&mut self, state: T, response: &DiscoveryResponse) {
         self.state = Some(state);
+        self.raw = response.clone();
         self.version.clone_from(&response.version_info);
         self.unacked = Some(response.nonce.clone());
     }

@@ -1,6 +1,6 @@
 //! Reads variables one by one, and collects all that is wrong with them.
 
-use std::{fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
@@ -86,6 +86,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problem(name, format_args!("`{value}` is no port; say a number up to 65535"));
             default
         })
+    }
+
+    /// A file's absolute path, or none.
+    pub(super) fn snapshot(&mut self) -> Option<PathBuf> {
+        let name = "REMORA_SNAPSHOT";
+        let path = PathBuf::from(self.value(name)?);
+        if path.is_absolute() && path.file_name().is_some() {
+            return Some(path);
+        }
+        self.problem(name, format_args!("`{}` is no absolute path of a file", path.display()));
+        None
     }
 
     /// Whole seconds within bounds.

@@ -35,6 +35,9 @@ pub(crate) struct Metrics {
     /// In seconds since 1970; 0 before the first policy.
     policy_since: AtomicU64,
     log_lost: AtomicU64,
+    /// Whether what is in force is on disk.
+    snapshot_saved: AtomicBool,
+    snapshot_refused: AtomicBool,
 }
 
 /// A counter for each of a fixed set of keys.
@@ -67,6 +70,8 @@ impl Metrics {
             connected: AtomicBool::new(false),
             policy_since: AtomicU64::new(0),
             log_lost: AtomicU64::new(0),
+            snapshot_saved: AtomicBool::new(false),
+            snapshot_refused: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +93,21 @@ impl Metrics {
     /// Whether the agent answers.
     pub(crate) fn connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// As it was last told.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// The policy in force was, or could not be, written to disk.
+    pub(crate) fn snapshot_saved(&self, saved: bool) {
+        self.snapshot_saved.store(saved, Ordering::Relaxed);
+    }
+
+    /// What was on disk at the start must not be used.
+    pub(crate) fn snapshot_refused(&self) {
+        self.snapshot_refused.store(true, Ordering::Relaxed);
     }
 
     /// A version of the policy is in force from now on.

@@ -43,6 +43,18 @@ pub(super) fn page(metrics: &Metrics, waiting: usize) -> String {
         metrics.connected.load(Ordering::Relaxed).into(),
     );
     page.single(
+        "remora_snapshot_saved",
+        "gauge",
+        "Whether the policy in force is on disk for the next start.",
+        metrics.snapshot_saved.load(Ordering::Relaxed).into(),
+    );
+    page.single(
+        "remora_snapshot_refused",
+        "gauge",
+        "Whether the policy that was on disk at the start was refused.",
+        metrics.snapshot_refused.load(Ordering::Relaxed).into(),
+    );
+    page.single(
         "remora_access_log_lost_total",
         "counter",
         "Events that the access log had no room for.",

@@ -7,6 +7,7 @@ mod l4;
 mod l7;
 mod lifecycle;
 mod metrics;
+mod saved;
 mod support;
 mod tls;
 mod unknown;

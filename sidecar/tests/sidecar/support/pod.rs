@@ -66,6 +66,8 @@ impl Pod {
             health: anywhere,
             probes: Probes::default(),
             node: Vec::new(),
+            snapshot: None,
+            snapshot_age: Duration::from_secs(60),
             unknown_wait: Duration::from_secs(5),
             drain: Duration::from_secs(5),
             log: LevelFilter::OFF,
