@@ -12,8 +12,10 @@ pub const AGENT_VOLUME: &str = "remora-agent";
 pub const CA_VOLUME: &str = "remora-ca";
 /// The volume with the token by which the agent knows the pod.
 pub const TOKEN_VOLUME: &str = "remora-token";
+/// The volume in which the sidecar keeps the last good policy for its next start.
+pub(crate) const SNAPSHOT_VOLUME: &str = "remora-snapshot";
 /// Every volume that may be ours.
-pub const OWN_VOLUMES: [&str; 3] = [AGENT_VOLUME, CA_VOLUME, TOKEN_VOLUME];
+pub const OWN_VOLUMES: [&str; 4] = [AGENT_VOLUME, CA_VOLUME, TOKEN_VOLUME, SNAPSHOT_VOLUME];
 
 /// What the names of all our annotations begin with.
 pub const ANNOTATION_PREFIX: &str = "remora.dev/";
@@ -52,6 +54,10 @@ pub const MAX_PROBES_BYTES: usize = 64 << 10;
 
 /// Where the sidecar finds what connects it to the agent.
 pub(crate) const AGENT_MOUNT: &str = "/run/remora";
+
+/// Where the sidecar keeps the last good policy: in a volume, which outlives its container
+/// and ends with the pod.
+pub(crate) const SNAPSHOT_MOUNT: &str = "/var/lib/remora";
 
 /// How a sidecar reaches the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use crate::InjectError;
 use crate::check;
 use crate::config::{
     AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
-    INIT_CONTAINER, InjectConfig, PROXY_UID, SIDECAR_CONTAINER, TOKEN_AUDIENCE, TOKEN_VOLUME,
+    INIT_CONTAINER, InjectConfig, PROXY_UID, SIDECAR_CONTAINER, SNAPSHOT_MOUNT, SNAPSHOT_VOLUME,
+    TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 use crate::probes::Calls;
 use crate::settings::Settings;
@@ -93,6 +94,7 @@ fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
         from_field("REMORA_HOST_IP", "status.hostIP"),
     ]);
     env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
+    env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
     env.push(literal("REMORA_LOG", log_level));
     env
 }
@@ -102,38 +104,45 @@ fn from_field(name: &str, path: &str) -> Value {
 }
 
 /// Directories, not single files: only so do a renewed token and a rotated CA reach the pod.
-fn mounts(agent: &AgentAddress) -> Value {
-    match agent {
-        AgentAddress::Url(_) => json!([
-            {"name": CA_VOLUME, "mountPath": format!("{AGENT_MOUNT}/ca"), "readOnly": true},
-            {"name": TOKEN_VOLUME, "mountPath": format!("{AGENT_MOUNT}/token"), "readOnly": true},
-        ]),
-        AgentAddress::Sockets(_) => json!([{"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT}]),
-    }
+fn mounts(agent: &AgentAddress) -> Vec<Value> {
+    let read_only =
+        |name: &str, path: String| json!({"name": name, "mountPath": path, "readOnly": true});
+    let writable = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    let mut mounts = match agent {
+        AgentAddress::Url(_) => vec![
+            read_only(CA_VOLUME, format!("{AGENT_MOUNT}/ca")),
+            read_only(TOKEN_VOLUME, format!("{AGENT_MOUNT}/token")),
+        ],
+        AgentAddress::Sockets(_) => vec![writable(AGENT_VOLUME, AGENT_MOUNT)],
+    };
+    mounts.push(writable(SNAPSHOT_VOLUME, SNAPSHOT_MOUNT));
+    mounts
 }
 
-/// What the sidecar needs to reach the agent.
+/// What the sidecar needs to reach the agent, and to start without it.
 pub(crate) fn volumes(
     agent: &AgentAddress,
     template: &Field<'_>,
     workload: &Workload,
 ) -> Result<Vec<Value>, InjectError> {
-    match agent {
-        AgentAddress::Url(_) => Ok(vec![
+    let mut volumes = match agent {
+        AgentAddress::Url(_) => vec![
             // Optional, so that a pod which is there before the bundle starts, and its sidecar
             // says what it waits for, instead of a kubelet that cannot mount.
             json!({"name": CA_VOLUME, "configMap": {"name": CA_CONFIG_MAP, "optional": true}}),
             json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": {
                 "audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token",
             }}]}}),
-        ]),
+        ],
         AgentAddress::Sockets(directory) => {
             let path = directory.join(check::socket_directory(template, workload)?);
             // `Directory` holds the pod until the agent, which makes it, knows the pod.
-            Ok(vec![json!({
+            vec![json!({
                 "name": AGENT_VOLUME,
                 "hostPath": {"path": path.to_string_lossy(), "type": "Directory"},
-            })])
+            })]
         }
-    }
+    };
+    volumes.push(json!({"name": SNAPSHOT_VOLUME, "emptyDir": {}}));
+    Ok(volumes)
 }
