@@ -5,6 +5,7 @@
 mod bad_input;
 mod clients;
 mod enforcement;
+mod fail_static;
 mod lifecycle;
 mod memory;
 mod redirection;

@@ -85,14 +85,23 @@ impl Stage {
 
     /// An injected memcached with `app: cache`, started with these arguments.
     pub(crate) fn cache(&self, arguments: &[&str]) -> Pod {
-        let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
-        let agent = AgentAddress::Sockets(self.sockets.clone());
-        let config = InjectConfig { agent, ..Default::default() };
-        let injected = inject(&manifest, &config).expect("injectable");
-        let cache = self.run(&injected);
+        let cache = self.run(&self.injected_cache(arguments));
         let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
         eventually("memcached listens", || cache.connect(loopback).is_ok());
         cache
+    }
+
+    /// The manifest of such a pod.
+    pub(crate) fn injected_cache(&self, arguments: &[&str]) -> Value {
+        let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
+        let agent = AgentAddress::Sockets(self.sockets.clone());
+        let config = InjectConfig { agent, ..Default::default() };
+        inject(&manifest, &config).expect("injectable")
+    }
+
+    /// Where the agent serves a pod of the default namespace.
+    pub(crate) fn socket(&self, name: &str) -> PathBuf {
+        self.sockets.join(format!("default_{name}")).join("agent.sock")
     }
 
     /// A pod without a sidecar, from which tests connect.
