@@ -36,10 +36,10 @@ pub mod config;
 mod errors;
 mod health;
 mod http;
-mod inbound;
 mod metrics;
 pub mod ready;
 mod snapshot;
+mod traffic;
 
 pub use app::{Addresses, App, Bound};
 pub use config::{Config, ConfigError};
