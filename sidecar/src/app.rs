@@ -11,10 +11,10 @@ use crate::{
     config::Config,
     errors::StartError,
     health::{self, Health},
-    inbound::{self, Shared, WaitingRoom},
     metrics::{self, Metrics},
     saved::Keeper,
     snapshot::Store,
+    traffic::{self, Shared, WaitingRoom},
 };
 
 /// A sidecar that holds no resources yet.
@@ -112,7 +112,7 @@ impl Bound {
         services.spawn(admin::run(admin, Arc::clone(store)));
         services.spawn(metrics::run(metrics, Arc::clone(&shared)));
         services.spawn(health::run(health, Health::new(config)));
-        inbound::run(inbound, Arc::clone(&shared), shutdown).await;
+        traffic::run(inbound, Arc::clone(&shared), shutdown).await;
         shared.log.flush().await;
     }
 }
@@ -129,7 +129,7 @@ fn listen(
     what: &'static str,
     address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = inbound::listen(address).and_then(|listener| {
+    let bound = traffic::listen(address).and_then(|listener| {
         let address = listener.local_addr()?;
         Ok((listener, address))
     });

@@ -36,11 +36,11 @@ pub mod config;
 mod errors;
 mod health;
 mod http;
-mod inbound;
 mod metrics;
 pub mod ready;
 mod saved;
 mod snapshot;
+mod traffic;
 
 pub use app::{Addresses, App, Bound};
 pub use config::{Config, ConfigError};

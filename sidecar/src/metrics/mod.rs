@@ -20,7 +20,7 @@ use crate::{
     access_log::Outcome,
     errors::Label,
     http::{self, Answer},
-    inbound::Shared,
+    traffic::Shared,
 };
 
 /// What can become of a request.
