@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::limits::Limits;
+
 /// The init container that programs the redirection.
 pub const INIT_CONTAINER: &str = "remora-init";
 /// The native sidecar: an init container that restarts always.
@@ -78,6 +80,8 @@ pub struct InjectConfig {
     pub init_image: String,
     /// The image of the sidecar.
     pub sidecar_image: String,
+    /// What peers may cost a sidecar, which a pod may tighten.
+    pub limits: Limits,
 }
 
 impl Default for InjectConfig {
@@ -88,6 +92,7 @@ impl Default for InjectConfig {
             agent: AgentAddress::Url(AGENT_URL.to_owned()),
             init_image: format!("remora/init:{version}"),
             sidecar_image: format!("remora/sidecar:{version}"),
+            limits: Limits::default(),
         }
     }
 }

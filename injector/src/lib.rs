@@ -15,6 +15,7 @@ mod check;
 mod config;
 mod error;
 mod file;
+mod limits;
 mod mutate;
 mod probes;
 mod quantity;
@@ -31,5 +32,6 @@ pub use config::{
 };
 pub use error::InjectError;
 pub use file::{Refused, Rewritten, rewrite};
+pub use limits::{LIMITS, Limit, Limits, Setting, Unit};
 pub use mutate::{inject, uninject};
 pub use workload::is_injected;

@@ -27,7 +27,7 @@ pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectEr
     let workload = Workload::of(&root)?;
     let template = workload.template(&root)?;
     check::injectable(&template, workload)?;
-    let settings = Settings::read(&root, workload, &template)?;
+    let settings = Settings::read(&root, workload, &template, &config.limits)?;
     let calls = Calls::read(&template)?;
     let volumes = volumes(&config.agent, &template, workload)?;
     let default_container = default_container(&template)?;

@@ -54,7 +54,7 @@ pub(crate) fn sidecar_container(
         "image": config.sidecar_image,
         "args": ["run"],
         "restartPolicy": "Always",
-        "env": env(&config.agent, &settings.log_level, calls),
+        "env": env(&config.agent, settings, calls),
         "startupProbe": {
             "exec": {"command": ["/remora-sidecar", "ready"]},
             "periodSeconds": 1,
@@ -74,7 +74,7 @@ pub(crate) fn sidecar_container(
     })
 }
 
-fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
+fn env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
     let literal = |name: &str, value: &str| json!({"name": name, "value": value});
     let mut env = match agent {
         AgentAddress::Url(url) => vec![
@@ -95,7 +95,8 @@ fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
     ]);
     env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
     env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
-    env.push(literal("REMORA_LOG", log_level));
+    env.extend(settings.limits.iter().map(|(name, value)| literal(name, value)));
+    env.push(literal("REMORA_LOG", &settings.log_level));
     env
 }
 

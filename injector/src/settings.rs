@@ -6,6 +6,7 @@ mod tests;
 use remora_manifest::{Field, Segment};
 use serde_json::{Map, Value, json};
 
+use crate::limits::{LIMITS, Limits};
 use crate::quantity::Quantity;
 use crate::workload::Workload;
 use crate::{ANNOTATION_PREFIX, InjectError, STATUS_ANNOTATION};
@@ -34,7 +35,7 @@ const MEMORY: Resource = Resource {
     example: "128Mi",
 };
 
-/// Every annotation of ours that may be on a pod.
+/// Every annotation of ours that may be on a pod, beside the limits.
 const KNOWN: [&str; 6] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
@@ -48,6 +49,8 @@ const KNOWN: [&str; 6] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) log_level: String,
+    /// Variables of the limits that are not as usual.
+    pub(crate) limits: Vec<(&'static str, String)>,
     /// The container's `resources`.
     pub(crate) resources: Value,
 }
@@ -81,6 +84,7 @@ impl Settings {
         object: &Field<'_>,
         workload: &Workload,
         template: &Field<'_>,
+        installed: &Limits,
     ) -> Result<Self, InjectError> {
         if !workload.is_pod()
             && let Some(annotations) = annotations(object)?
@@ -99,7 +103,12 @@ impl Settings {
             limits.extend(limit.map(given));
         }
         let resources = json!({"requests": requests, "limits": limits});
-        Ok(Self { log_level: log_level(annotations.as_ref())?, resources })
+        let annotations = annotations.as_ref();
+        Ok(Self {
+            log_level: log_level(annotations)?,
+            limits: installed.variables(annotations)?,
+            resources,
+        })
     }
 }
 
@@ -161,7 +170,9 @@ fn log_level(annotations: Option<&Field<'_>>) -> Result<String, InjectError> {
 }
 
 fn all_of_ours_known(annotations: &Field<'_>) -> Result<(), InjectError> {
-    for error in annotations.unknown(&KNOWN)? {
+    let limits = LIMITS.iter().map(|limit| limit.annotation);
+    let known: Vec<&str> = KNOWN.into_iter().chain(limits).collect();
+    for error in annotations.unknown(&known)? {
         if matches!(error.path.segments().last(), Some(Segment::Key(name)) if is_ours(name)) {
             let problem = "is no annotation of Remora's";
             return Err(InjectError::new(error.path, problem, error.remedy));

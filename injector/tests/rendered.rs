@@ -11,6 +11,7 @@ fn config(agent: AgentAddress) -> InjectConfig {
         agent,
         init_image: "remora/init:1".to_owned(),
         sidecar_image: "remora/sidecar:1".to_owned(),
+        ..InjectConfig::default()
     }
 }
 

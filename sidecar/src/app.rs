@@ -11,7 +11,9 @@ use crate::{
     config::Config,
     errors::StartError,
     health::{self, Health},
+    limits::{Descriptors, Ledger, Memory, Room},
     metrics::{self, Metrics},
+    relay::Pipes,
     saved::Keeper,
     snapshot::Store,
     traffic::{self, Shared, WaitingRoom},
@@ -109,6 +111,7 @@ impl Bound {
             Arc::clone(&shared.metrics),
             keeper,
         ));
+        services.spawn(Memory::of_this_process().watch(Arc::clone(&shared.ledger)));
         services.spawn(admin::run(admin, Arc::clone(store)));
         services.spawn(metrics::run(metrics, Arc::clone(&shared)));
         services.spawn(health::run(health, Health::new(config)));
@@ -121,8 +124,23 @@ impl Bound {
 fn shared(config: Config, registry: Registry, log: AccessLog) -> Arc<Shared> {
     let (store, metrics) = (Arc::new(Store::new()), Arc::new(Metrics::new(registry)));
     agent::restore(&config, registry, &store, &metrics);
-    let waiting = WaitingRoom::new(config.unknown_wait);
-    Arc::new(Shared { waiting, config: Arc::new(config), store, log, metrics })
+    let descriptors = Descriptors::claim();
+    let memory = Memory::of_this_process().for_connections();
+    let limits = &config.limits;
+    let room = Room {
+        connections: limits.connections.min(descriptors.connections),
+        per_source: limits.per_source,
+        held: limits.held.min(memory.unwrap_or(usize::MAX)),
+    };
+    Arc::new(Shared {
+        waiting: WaitingRoom::new(config.unknown_wait),
+        ledger: Ledger::new(room),
+        pipes: Pipes::new(descriptors.pipes),
+        config: Arc::new(config),
+        store,
+        log,
+        metrics,
+    })
 }
 
 fn listen(

@@ -41,6 +41,10 @@ Environment (the injector sets what has no default):
   REMORA_SNAPSHOT_MAX_AGE_SECONDS
                         how long ago the agent may have been heard for it to be
                         used, 60 to 2592000 (default 86400)
+  REMORA_FIRST_BYTE_SECONDS, REMORA_FRAME_SECONDS, REMORA_IDLE_SECONDS,
+  REMORA_PEER_SECONDS, REMORA_MAX_CONNECTIONS, REMORA_MAX_CONNECTIONS_PER_SOURCE,
+  REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
+                        what peers may cost (docs/limits.md)
   REMORA_UNKNOWN_WAIT_SECONDS
                         how long a client of the cluster of whom the agent has
                         not told yet is kept waiting, 0 to 60 (default 5)

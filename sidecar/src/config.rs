@@ -23,6 +23,7 @@ pub use self::{
     agent::{Agent, Tls},
     probes::Probes,
 };
+use crate::limits::Limits;
 
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
@@ -83,6 +84,8 @@ pub struct Config {
     pub snapshot_age: Duration,
     /// How long a client of unknown identity is kept waiting for an update.
     pub unknown_wait: Duration,
+    /// What peers may cost.
+    pub limits: Limits,
     /// How long connections in flight may go on after a stop was asked for.
     pub drain: Duration,
     /// The most verbose level of diagnostics.
@@ -168,6 +171,7 @@ impl Config {
                 0..=MAX_UNKNOWN_WAIT,
                 UNKNOWN_WAIT,
             ),
+            limits: Limits::read(|limit| reader.limit(limit)),
             drain: DRAIN,
             log: reader.log(),
             original_destination: OriginalDestination::Kernel,

@@ -7,6 +7,12 @@ use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use remora_parsers::{Blame, Fault};
 use remora_policy::Decision;
+use rustix::io::Errno;
+
+use crate::{
+    limits::{Full, deadline::Late},
+    relay::Broken,
+};
 
 pub(crate) use self::label::{Close, Label};
 
@@ -25,6 +31,16 @@ pub(crate) enum Error {
     Foreign,
     #[error("the client's connection broke: {0}")]
     ClientGone(io::Error),
+    /// It holds a place and does nothing with it.
+    #[error("{0}")]
+    Late(Late),
+    #[error("more than {0} requests of this connection were denied within a second")]
+    Flood(u64),
+    /// Too much is asked of this sidecar, by this client or by all.
+    #[error("{0}")]
+    Full(Full),
+    #[error("out of file descriptors: {0}")]
+    NoDescriptors(io::Error),
 
     // The server's doing.
     #[error("the app does not accept the connection: {0}")]
@@ -92,6 +108,12 @@ impl Error {
             Self::Loop => Label::Loop,
             Self::Foreign => Label::Foreign,
             Self::ClientGone(_) => Label::ClientGone,
+            Self::Late(Late::FirstByte(_) | Late::Frame(_)) => Label::Slow,
+            Self::Late(Late::Idle(_)) => Label::Idle,
+            Self::Flood(_) => Label::Flood,
+            Self::Full(Full::Connections(_)) | Self::NoDescriptors(_) => Label::Connections,
+            Self::Full(Full::Source(_)) => Label::Source,
+            Self::Full(Full::Held(_) | Full::Memory) => Label::Memory,
             Self::Unreachable(_) => Label::Unreachable,
             Self::ServerGone(_) => Label::ServerGone,
             Self::Unanswered => Label::Unanswered,
@@ -115,6 +137,25 @@ impl Error {
         match self {
             Self::Denied(decision) | Self::Revoked(decision) => decision.rule.as_deref(),
             _ => None,
+        }
+    }
+
+    /// Why bytes were no longer relayed.
+    pub(crate) fn relaying(broken: Broken) -> Self {
+        match broken {
+            Broken::Io(error) => Self::Cut(error),
+            Broken::Late(late) => Self::Late(late),
+            Broken::Full(full) => Self::Full(full),
+        }
+    }
+
+    /// Why the app could not be dialled.
+    pub(crate) fn dialling(error: io::Error) -> Self {
+        // Ours, or the machine's: the app was not even asked.
+        if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+            Self::NoDescriptors(error)
+        } else {
+            Self::Unreachable(error)
         }
     }
 

@@ -2,25 +2,22 @@
 
 use std::{
     net::SocketAddr,
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use remora_netns::{Pod, Signal};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, bin, denied, eventually};
+use crate::{
+    by_hand::ByHand,
+    stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, denied, eventually},
+};
 
 /// From the start of the process to the first right answer.
 const START: Duration = Duration::from_millis(500);
 
 /// How often a sidecar is killed.
 const KILLS: usize = 100;
-
-/// The uid by which the redirection knows the proxy.
-const PROXY_UID: u32 = 16006;
 
 #[test]
 fn a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did() {
@@ -42,7 +39,7 @@ fn a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did() {
 }
 
 /// A kubelet waits ever longer between restarts, so the sidecar is started
-/// here by hand, in a pod whose own one only holds the place.
+/// here by hand.
 #[test]
 fn a_hundred_kills_cost_half_a_second_each_at_most() {
     let stage = Stage::set();
@@ -51,21 +48,18 @@ fn a_hundred_kills_cost_half_a_second_each_at_most() {
         stage.client("client", &json!({"role": "client"})),
         stage.client("outsider", &json!({"role": "other"})),
     );
-    let cache = stage.run(&with_an_idle_sidecar(&stage.injected_cache(&[])));
-    let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
-    let folder = tempfile::tempdir().expect("a directory");
-    std::os::unix::fs::chown(folder.path(), Some(PROXY_UID), Some(PROXY_UID)).expect("given away");
-    let recipe = Recipe::of(&cache, &stage.socket("cache"), folder.path());
+    let by_hand = ByHand::set(&stage, &[]);
+    let address = by_hand.address();
 
-    let mut sidecar = recipe.start(&cache);
+    let mut sidecar = by_hand.start(&[]);
     eventually("it serves", || allowed(&client, address));
-    eventually("it has saved", || recipe.snapshot.exists());
+    eventually("it has saved", || by_hand.has_saved());
     stage.kill_agent();
     let mut starts = Vec::new();
     for _ in 0..KILLS {
         sidecar.end();
         let begun = Instant::now();
-        sidecar = recipe.start(&cache);
+        sidecar = by_hand.start(&[]);
         eventually("it serves again", || allowed(&client, address));
         starts.push(begun.elapsed());
         assert_eq!(ask(&client, address, "get sec:a\r\n"), denied());
@@ -87,70 +81,5 @@ fn allowed(client: &Pod, address: SocketAddr) -> bool {
             assert_eq!(answer, Answer::Text("END\r\n".into()));
             true
         }
-    }
-}
-
-/// The pod as injected, but the sidecar's program is one that does nothing.
-fn with_an_idle_sidecar(injected: &Value) -> Value {
-    let mut pod = injected.clone();
-    let containers = pod["spec"]["initContainers"].as_array_mut().expect("init containers");
-    let sidecar = containers.iter_mut().find(|one| one["name"] == "remora").expect("a sidecar");
-    let sidecar = sidecar.as_object_mut().expect("a map");
-    sidecar.insert("image".into(), "idle".into());
-    for field in ["args", "startupProbe"] {
-        sidecar.remove(field);
-    }
-    pod
-}
-
-/// How the sidecar of a pod is started by hand.
-struct Recipe {
-    environment: Vec<(&'static str, String)>,
-    snapshot: PathBuf,
-}
-
-impl Recipe {
-    fn of(pod: &Pod, socket: &Path, folder: &Path) -> Self {
-        let snapshot = folder.join("snapshot");
-        let environment = vec![
-            ("REMORA_AGENT", format!("unix:{}", socket.display())),
-            ("REMORA_POD_NAME", "cache".to_owned()),
-            ("REMORA_POD_NAMESPACE", "default".to_owned()),
-            ("REMORA_POD_UID", pod.uid().to_owned()),
-            ("REMORA_POD_IPS", format!("{},{}", pod.ipv4(), pod.ipv6())),
-            ("REMORA_SNAPSHOT", snapshot.display().to_string()),
-            ("REMORA_LOG", "warn".to_owned()),
-        ];
-        Self { environment, snapshot }
-    }
-
-    fn start(&self, pod: &Pod) -> Sidecar {
-        let mut command = Command::new(bin().join("remora-sidecar"));
-        command
-            .arg("run")
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .uid(PROXY_UID)
-            .gid(PROXY_UID);
-        let started = pod.enter_network(|| command.spawn()).expect("the pod's network");
-        Sidecar(started.expect("started"))
-    }
-}
-
-struct Sidecar(Child);
-
-impl Sidecar {
-    /// Kills it and waits until it, and what it listened on, is gone.
-    fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.end();
     }
 }

@@ -3,8 +3,10 @@
 //! without it.
 
 mod bad_input;
+mod by_hand;
 mod clients;
 mod enforcement;
+mod exhaustion;
 mod fail_static;
 mod lifecycle;
 mod memory;

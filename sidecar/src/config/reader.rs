@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 use super::ConfigError;
+use crate::limits::Limit;
 
 /// Variables from any source.
 pub(super) struct Reader<F> {
@@ -86,6 +87,22 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problem(name, format_args!("`{value}` is no port; say a number up to 65535"));
             default
         })
+    }
+
+    /// A number within a limit's range.
+    pub(super) fn limit(&mut self, limit: &Limit) -> u64 {
+        let Some(value) = self.value(limit.variable) else { return limit.default };
+        match value.parse() {
+            Ok(number) if limit.bounds().contains(&number) => number,
+            _ => {
+                let (least, most) = limit.range;
+                self.problem(
+                    limit.variable,
+                    format_args!("`{value}` is no number from {least} to {most}"),
+                );
+                limit.default
+            }
+        }
     }
 
     /// A file's absolute path, or none.

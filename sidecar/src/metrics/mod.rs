@@ -129,7 +129,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>) {
 fn answer(method: &Method, path: &str, shared: &Shared) -> Answer {
     match (method, path) {
         (&Method::GET, "/metrics") => {
-            let page = text::page(&shared.metrics, shared.waiting.waiting());
+            let page = text::page(&shared.metrics, shared.waiting.waiting(), &shared.ledger);
             http::typed(StatusCode::OK, text::CONTENT_TYPE, page)
         }
         (&Method::GET, _) => http::text(StatusCode::NOT_FOUND, "there is /metrics\n"),

@@ -17,6 +17,8 @@ use super::{
 use crate::{
     access_log::{Event, Flow},
     errors::{Close, Error, Label},
+    limits::{Full, Ticket, deadline::Deadline},
+    relay,
     snapshot::Snapshot,
 };
 
@@ -34,7 +36,13 @@ pub(super) struct Connection<'s> {
 
 /// Serves a connection to its end, and logs that end where policy or an error
 /// brought it about.
-pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Shared>, stop: Stop) {
+pub(super) async fn serve(
+    client: TcpStream,
+    source: SocketAddr,
+    shared: Arc<Shared>,
+    mut ticket: Ticket,
+    stop: Stop,
+) {
     let destination = match origin::find(&client, &shared.config) {
         Ok(destination) => destination,
         Err(error) => {
@@ -42,7 +50,7 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
             return reset(client);
         }
     };
-    tune(&client);
+    tune(&client, shared.config.limits.peer);
     let connection = Connection { source, destination, shared: &shared };
     // Subscribed to before the decision: no change falls between the two.
     let mut changes = shared.store.changes();
@@ -61,16 +69,26 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
         Admission::Opaque(_) => {
             let Some((client, server)) = connection.dial(client, None).await else { return };
             let still = || opaque::still_admitted(connection.view().admission);
-            match opaque::forward(client, server, changes, still, stop).await {
+            let relay = async |client: &TcpStream, server: &TcpStream| {
+                let mut deadline = Deadline::for_bytes(&shared.config.limits);
+                relay::relay(client, server, &shared.pipes, &mut deadline, &mut ticket).await
+            };
+            match opaque::forward(client, server, relay, changes, still, stop).await {
                 Ok(()) => shared.metrics.connection(Label::Ended),
                 Err(error) => connection.log(None, &error),
             }
         }
-        Admission::Parse(protocol) => connection.parse(client, protocol, stop).await,
+        Admission::Parse(protocol) => connection.parse(client, protocol, ticket, stop).await,
     }
 }
 
-impl Connection<'_> {
+/// Turns a client away, and logs why.
+pub(super) fn refuse(client: TcpStream, source: SocketAddr, shared: &Shared, full: Full) {
+    log(shared, Flow { source, destination: None }, None, &Error::Full(full));
+    reset(client);
+}
+
+impl<'s> Connection<'s> {
     /// Who the client is by the newest policy, and what that says of the
     /// connection as such.
     fn view(&self) -> View {
@@ -97,7 +115,13 @@ impl Connection<'_> {
     }
 
     /// Forwards what the parser and policy let through.
-    async fn parse(&self, client: TcpStream, protocol: &'static Protocol, stop: Stop) {
+    async fn parse(
+        &self,
+        client: TcpStream,
+        protocol: &'static Protocol,
+        ticket: Ticket,
+        stop: Stop,
+    ) {
         let driver = match sandbox::driver(protocol) {
             Ok(driver) => driver,
             Err(error) => {
@@ -106,7 +130,7 @@ impl Connection<'_> {
             }
         };
         let Some((client, server)) = self.dial(client, Some(protocol)).await else { return };
-        let mut session = Session::new(client, server, driver, Court::new(*self, protocol));
+        let mut session = Session::new(client, server, driver, Court::new(*self, protocol), ticket);
         match session.run(stop).await {
             Ok(()) => self.shared.metrics.connection(Label::Ended),
             Err(error) => {
@@ -129,11 +153,11 @@ impl Connection<'_> {
         let dialled = timeout(CONNECT, TcpStream::connect(self.destination)).await;
         match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(server) => {
-                tune(&server);
+                tune(&server, self.shared.config.limits.peer);
                 Some((client, server))
             }
             Err(error) => {
-                self.log(protocol, &Error::Unreachable(error));
+                self.log(protocol, &Error::dialling(error));
                 reset(client);
                 None
             }
@@ -153,7 +177,7 @@ impl Connection<'_> {
         self.destination.port()
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &'s Shared {
         self.shared
     }
 

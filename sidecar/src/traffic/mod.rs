@@ -22,7 +22,9 @@ pub(crate) use self::{socket::listen, unknown::WaitingRoom};
 use crate::{
     access_log::{AccessLog, Event},
     config::Config,
+    limits::Ledger,
     metrics::Metrics,
+    relay::Pipes,
     snapshot::Store,
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) log: AccessLog,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) waiting: WaitingRoom,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) pipes: Pipes,
 }
 
 impl Shared {
@@ -81,9 +85,12 @@ pub(crate) async fn run(
             Some(ended) = connections.join_next() => note_panic(&ended),
             (client, source) = accept(&listener) => {
                 let source = origin::canonical(source);
-                connections.spawn(connection::serve(
-                    client, source, Arc::clone(&shared), stopped.clone(),
-                ));
+                match shared.ledger.admit(Some(source.ip())) {
+                    Ok(ticket) => _ = connections.spawn(connection::serve(
+                        client, source, Arc::clone(&shared), ticket, stopped.clone(),
+                    )),
+                    Err(full) => connection::refuse(client, source, &shared, full),
+                }
             }
         }
     }

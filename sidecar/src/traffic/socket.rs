@@ -2,11 +2,11 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that may wait to be accepted.
@@ -35,11 +35,25 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Small messages go at once, and a peer that vanished is noticed some day. A
-/// socket that refuses either works all the same.
-pub(super) fn tune(stream: &TcpStream) {
+/// A peer that is silent is asked whether it is still there after so long,
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// again after so long,
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
+/// and given up after so many questions.
+const KEEPALIVE_QUESTIONS: u32 = 3;
+
+/// Small messages go at once. A peer that vanished is noticed: by what it does
+/// not acknowledge, or take, for as long as `unanswered`, and by questions when
+/// there is nothing to send. A socket that refuses any of it works all the same.
+pub(super) fn tune(stream: &TcpStream, unanswered: Duration) {
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_keepalive(true);
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_AGAIN)
+        .with_retries(KEEPALIVE_QUESTIONS);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(unanswered));
 }
 
 /// Ends a connection the hard way: the peer sees a reset.
@@ -49,8 +63,20 @@ pub(super) fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Tells the peer that nothing more will come; it may go on sending.
-pub(super) fn end_writing(stream: &TcpStream) {
-    // Failing means that the connection is gone, which reading tells.
-    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_asked_and_given_up() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&stream, Duration::from_secs(30));
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_AGAIN);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_QUESTIONS);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+    }
 }

@@ -6,6 +6,7 @@ mod health;
 mod l4;
 mod l7;
 mod lifecycle;
+mod limits;
 mod metrics;
 mod saved;
 mod support;

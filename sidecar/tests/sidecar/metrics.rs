@@ -8,7 +8,11 @@ use std::{
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{CLIENT, Client, LineServer, Pod, ask, get, l4, l7, until};
+use remora_sidecar::config::OriginalDestination;
+
+use crate::support::{
+    CLIENT, Client, Kind, LineServer, Pod, ask, get, hosts, l4, l7, policy, until,
+};
 
 async fn page(pod: &Pod) -> String {
     let (status, page) = get("127.0.0.1", pod.addresses.metrics, "/metrics").await;
@@ -100,7 +104,15 @@ async fn whatever_clients_send_there_are_no_more_series() {
     const KEYS: usize = 100_000;
     let app = LineServer::start().await;
     let port = app.address.port();
-    let pod = Pod::ready(app.address, vec![l7(port, CLIENT, &["hello"])]).await;
+    let address = app.address;
+    let mut pod = Pod::configured(|config| {
+        config.original_destination = OriginalDestination::Fixed(address);
+        config.limits.denials = u64::MAX;
+    })
+    .await;
+    pod.agent.policy("1", &policy(vec![l7(port, CLIENT, &["hello"])]));
+    pod.agent.hosts("1", &hosts(CLIENT));
+    pod.agent.acked(Kind::Policies, "1").await;
     let before = page(&pod).await;
     let random = RandomState::new();
     let mut requests = String::new();

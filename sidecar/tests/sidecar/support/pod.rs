@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 use remora_sidecar::{
     Addresses, App, Config,
     config::{Agent as Address, OriginalDestination, Pod as Metadata, Probes},
+    limits::Limits,
     ready,
 };
 use serde_json::Value as Json;
@@ -69,6 +70,7 @@ impl Pod {
             snapshot: None,
             snapshot_age: Duration::from_secs(60),
             unknown_wait: Duration::from_secs(5),
+            limits: Limits::default(),
             drain: Duration::from_secs(5),
             log: LevelFilter::OFF,
             original_destination: OriginalDestination::Fixed(anywhere),
