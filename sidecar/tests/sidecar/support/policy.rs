@@ -15,6 +15,7 @@ pub(crate) fn policy(ports: Vec<PortNetworkPolicy>) -> NetworkPolicy {
         endpoint_id: 1,
         ingress_per_port_policies: ports,
         egress_per_port_policies: Vec::new(),
+        audit: None,
     }
 }
 
