@@ -27,11 +27,13 @@ pub(crate) enum Error {
     ClientGone(io::Error),
 
     // The server's doing.
-    #[error("the app does not accept the connection: {0}")]
+    #[error("the server does not accept the connection: {0}")]
     Unreachable(io::Error),
-    #[error("the app's connection broke: {0}")]
+    #[error("nobody stands behind the service's port")]
+    NoBackend,
+    #[error("the server's connection broke: {0}")]
     ServerGone(io::Error),
-    #[error("the app ended the connection while requests were waiting")]
+    #[error("the server ended the connection while requests were waiting")]
     Unanswered,
 
     // Either's doing: bytes were forwarded unseen.
@@ -50,7 +52,7 @@ pub(crate) enum Error {
     /// Requests in mid-stream cannot be told apart any more.
     #[error("policy has changed: requests are judged now, the connection has to be made anew")]
     Refiltered,
-    #[error("the client's identity is unknown: {0}")]
+    #[error("the peer's identity is unknown: {0}")]
     Unknown(Unknown),
 
     // The installation's doing.
@@ -64,7 +66,7 @@ pub(crate) enum Error {
     Stopped,
 }
 
-/// Why it stayed unknown who a client is.
+/// Why it stayed unknown who a peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// It was waited for.
@@ -92,7 +94,7 @@ impl Error {
             Self::Loop => Label::Loop,
             Self::Foreign => Label::Foreign,
             Self::ClientGone(_) => Label::ClientGone,
-            Self::Unreachable(_) => Label::Unreachable,
+            Self::Unreachable(_) | Self::NoBackend => Label::Unreachable,
             Self::ServerGone(_) => Label::ServerGone,
             Self::Unanswered => Label::Unanswered,
             Self::Cut(_) => Label::Cut,
@@ -118,7 +120,7 @@ impl Error {
         }
     }
 
-    /// A broken connection to the client or to the app.
+    /// A broken connection to the client or to the server.
     pub(crate) fn gone(speaker: Blame, error: io::Error) -> Self {
         match speaker {
             Blame::Server => Self::ServerGone(error),

@@ -2,12 +2,15 @@
 //! and their requests by the pod's slice of policy, and logs what it did.
 //!
 //! ```text
-//! agent ── NPDS, NPHDS ──> agent ──> snapshot (swapped whole, read per request)
+//! agent ── NPDS, NPHDS, services ──> agent ──> snapshot (swapped whole, read per request)
 //!                                        │
-//! client ──> inbound: original destination, L4 decision, then
-//!              opaque: bytes as they are │ session: driver + parser ──> app
+//! client ──> traffic: original destination, L4 decision, then
+//!              opaque: bytes as they are │ session: driver + parser ──> server
 //!                                        │
 //!                                   access log (stdout)
+//!
+//! Of what comes in, the client is another pod and the server this pod's app;
+//! of what goes out, the client is the app.
 //!
 //! kubelet ──> health: its probes, made from inside the pod
 //! Prometheus ──> metrics        the pod's own containers ──> admin
@@ -38,6 +41,7 @@ mod health;
 mod http;
 mod metrics;
 pub mod ready;
+mod services;
 mod snapshot;
 mod traffic;
 

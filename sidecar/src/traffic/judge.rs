@@ -1,7 +1,7 @@
 //! Judges a connection's requests, each by the newest policy, and logs them.
 
 use remora_parsers::{Host, Judge, Protocol, Request, Verdict};
-use remora_policy::{self as policy, TrafficDirection};
+use remora_policy as policy;
 
 use super::connection::Connection;
 use crate::access_log::{Event, Outcome};
@@ -24,7 +24,7 @@ impl Judge for Court<'_> {
         let snapshot = connection.shared().store.load();
         let identity = connection.identity(&snapshot);
         let decision = snapshot.slice.request(
-            TrafficDirection::Ingress,
+            connection.direction(),
             connection.port(),
             identity,
             protocol.name,

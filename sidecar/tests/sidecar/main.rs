@@ -2,11 +2,13 @@
 //! app and clients on loopback. Only the redirection is missing.
 
 mod agent;
+mod egress;
 mod health;
 mod l4;
 mod l7;
 mod lifecycle;
 mod metrics;
+mod services;
 mod support;
 mod tls;
 mod unknown;

@@ -15,7 +15,7 @@ pub(crate) use app::{LineServer, silent_port};
 pub(crate) use canned::Canned;
 pub(crate) use front::{Authority, Front};
 pub(crate) use pod::{Client, Pod, ask, get};
-pub(crate) use policy::{CLIENT, anybody, hosts, l4, l7, policy, unknown};
+pub(crate) use policy::{CLIENT, anybody, egress, hosts, l4, l7, policy, unknown, unrestricted};
 
 /// No condition of these tests takes so long, on any machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
