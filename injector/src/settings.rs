@@ -7,6 +7,7 @@ use remora_manifest::{Field, Segment};
 use serde_json::{Map, Value, json};
 
 use crate::quantity::Quantity;
+use crate::skip::{self, SKIP_INBOUND_PORTS, SKIP_OUTBOUND_CIDRS, SKIP_OUTBOUND_PORTS};
 use crate::workload::Workload;
 use crate::{ANNOTATION_PREFIX, InjectError, STATUS_ANNOTATION};
 
@@ -35,13 +36,16 @@ const MEMORY: Resource = Resource {
 };
 
 /// Every annotation of ours that may be on a pod.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 9] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
     CPU.limit.annotation,
     MEMORY.request.annotation,
     MEMORY.limit.annotation,
     LOG_LEVEL,
+    SKIP_INBOUND_PORTS,
+    SKIP_OUTBOUND_PORTS,
+    SKIP_OUTBOUND_CIDRS,
 ];
 
 /// What a pod chooses for its sidecar.
@@ -50,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) log_level: String,
     /// The container's `resources`.
     pub(crate) resources: Value,
+    /// What the init container is told to leave alone: flags and their values.
+    pub(crate) skips: Vec<String>,
 }
 
 struct Resource {
@@ -99,7 +105,8 @@ impl Settings {
             limits.extend(limit.map(given));
         }
         let resources = json!({"requests": requests, "limits": limits});
-        Ok(Self { log_level: log_level(annotations.as_ref())?, resources })
+        let skips = skip::read(annotations.as_ref())?;
+        Ok(Self { log_level: log_level(annotations.as_ref())?, resources, skips })
     }
 }
 
@@ -193,7 +200,10 @@ fn annotations<'a>(of: &Field<'a>) -> Result<Option<Field<'a>>, InjectError> {
     }
 }
 
-fn find<'a>(annotations: Option<&Field<'a>>, name: &str) -> Result<Option<Field<'a>>, InjectError> {
+pub(crate) fn find<'a>(
+    annotations: Option<&Field<'a>>,
+    name: &str,
+) -> Result<Option<Field<'a>>, InjectError> {
     annotations.map_or(Ok(None), |annotations| Ok(annotations.get(name)?))
 }
 

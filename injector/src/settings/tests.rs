@@ -95,7 +95,8 @@ fn wrong_values_are_refused_with_a_remedy() {
             json!(""),
             "is no annotation of Remora's; remove it; known here: remora.dev/status, \
              remora.dev/cpu-request, remora.dev/cpu-limit, remora.dev/memory-request, \
-             remora.dev/memory-limit, remora.dev/log-level"
+             remora.dev/memory-limit, remora.dev/log-level, remora.dev/skip-inbound-ports, \
+             remora.dev/skip-outbound-ports, remora.dev/skip-outbound-cidrs"
                 .into(),
         ),
     ];
