@@ -3,6 +3,7 @@
 
 mod agent;
 mod egress;
+mod flips;
 mod health;
 mod l4;
 mod l7;

@@ -182,6 +182,12 @@ impl Pod {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// The lines that nobody has read yet.
+    pub(crate) fn lines_so_far(&mut self) -> Vec<Json> {
+        let lines = std::iter::from_fn(|| self.lines.try_recv().ok());
+        lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+
     /// Asks it to stop.
     pub(crate) fn stop(&mut self) {
         let _ = self.stop.take().unwrap().send(());
