@@ -21,6 +21,7 @@ mod probes;
 mod quantity;
 mod render;
 mod settings;
+mod skip;
 mod status;
 mod workload;
 

@@ -7,8 +7,8 @@ use crate::InjectError;
 use crate::check;
 use crate::config::{
     AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
-    INIT_CONTAINER, InjectConfig, PROXY_UID, SIDECAR_CONTAINER, SNAPSHOT_MOUNT, SNAPSHOT_VOLUME,
-    TOKEN_AUDIENCE, TOKEN_VOLUME,
+    INIT_CONTAINER, InjectConfig, OUTBOUND_PORT, PROXY_UID, SIDECAR_CONTAINER, SNAPSHOT_MOUNT,
+    SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 use crate::probes::Calls;
 use crate::settings::Settings;
@@ -18,14 +18,17 @@ use crate::workload::Workload;
 const TOKEN_SECONDS: u32 = 3600;
 
 /// The init container: root with NET_ADMIN and nothing else, which is what iptables needs.
-pub(crate) fn init_container(config: &InjectConfig) -> Value {
+pub(crate) fn init_container(config: &InjectConfig, settings: &Settings) -> Value {
+    let ports =
+        [("--inbound-port", u32::from(INBOUND_PORT)), ("--outbound-port", OUTBOUND_PORT.into())];
+    let numbers = ports.into_iter().chain([("--proxy-uid", PROXY_UID)]);
+    let mut args: Vec<String> =
+        numbers.flat_map(|(flag, number)| [flag.to_owned(), number.to_string()]).collect();
+    args.extend(settings.skips.iter().cloned());
     json!({
         "name": INIT_CONTAINER,
         "image": config.init_image,
-        "args": [
-            "--inbound-port", INBOUND_PORT.to_string(),
-            "--proxy-uid", PROXY_UID.to_string(),
-        ],
+        "args": args,
         "resources": {
             "requests": {"cpu": "10m", "memory": "16Mi"},
             "limits": {"memory": "64Mi"},

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::limits::{LIMITS, Limits};
 use crate::quantity::Quantity;
+use crate::skip::{self, SKIP_INBOUND_PORTS, SKIP_OUTBOUND_CIDRS, SKIP_OUTBOUND_PORTS};
 use crate::workload::Workload;
 use crate::{ANNOTATION_PREFIX, InjectError, STATUS_ANNOTATION};
 
@@ -36,13 +37,16 @@ const MEMORY: Resource = Resource {
 };
 
 /// Every annotation of ours that may be on a pod, beside the limits.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 9] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
     CPU.limit.annotation,
     MEMORY.request.annotation,
     MEMORY.limit.annotation,
     LOG_LEVEL,
+    SKIP_INBOUND_PORTS,
+    SKIP_OUTBOUND_PORTS,
+    SKIP_OUTBOUND_CIDRS,
 ];
 
 /// What a pod chooses for its sidecar.
@@ -53,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Vec<(&'static str, String)>,
     /// The container's `resources`.
     pub(crate) resources: Value,
+    /// What the init container is told to leave alone: flags and their values.
+    pub(crate) skips: Vec<String>,
 }
 
 struct Resource {
@@ -108,6 +114,7 @@ impl Settings {
             log_level: log_level(annotations)?,
             limits: installed.variables(annotations)?,
             resources,
+            skips: skip::read(annotations)?,
         })
     }
 }
@@ -204,7 +211,10 @@ fn annotations<'a>(of: &Field<'a>) -> Result<Option<Field<'a>>, InjectError> {
     }
 }
 
-fn find<'a>(annotations: Option<&Field<'a>>, name: &str) -> Result<Option<Field<'a>>, InjectError> {
+pub(crate) fn find<'a>(
+    annotations: Option<&Field<'a>>,
+    name: &str,
+) -> Result<Option<Field<'a>>, InjectError> {
     annotations.map_or(Ok(None), |annotations| Ok(annotations.get(name)?))
 }
 

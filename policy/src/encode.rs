@@ -83,6 +83,7 @@ pub fn encode(
             endpoint_id: endpoint.id,
             ingress_per_port_policies: ingress,
             egress_per_port_policies: egress,
+            audit: None,
         },
         warnings,
     }

@@ -40,13 +40,16 @@ fn policy(store: &Store) -> Answer {
     // Writing to a String cannot fail.
     let _ = writeln!(
         body,
-        ",\"source\":\"{}\",\"ready\":{},\"ingress_ports\":{},\"rules\":{},\"identities\":{},\"addresses\":{}}}",
+        ",\"source\":\"{}\",\"ready\":{},\"ingress_ports\":{},\"egress_ports\":{},\"rules\":{},\
+         \"identities\":{},\"addresses\":{},\"services\":{}}}",
         snapshot.source.as_str(),
         store.waiting().is_none(),
         size.ports,
+        size.egress_ports,
         size.rules,
         size.identities,
-        size.addresses
+        size.addresses,
+        size.services
     );
     http::typed(StatusCode::OK, "application/json", body)
 }

@@ -1,9 +1,14 @@
 //! The sidecar as a whole: bound first, then run until told to stop.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use remora_parsers::Registry;
-use tokio::{net::TcpListener, task::JoinSet};
+use remora_policy::TrafficDirection;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     access_log::{self, AccessLog, Sink},
@@ -16,7 +21,7 @@ use crate::{
     relay::Pipes,
     saved::Keeper,
     snapshot::Store,
-    traffic::{self, Shared, WaitingRoom},
+    traffic::{self, Door, Shared, WaitingRoom},
 };
 
 /// A sidecar that holds no resources yet.
@@ -29,7 +34,7 @@ pub struct App {
 /// A sidecar that listens, but serves nobody before it [`run`](Self::run)s.
 #[derive(Debug)]
 pub struct Bound {
-    inbound: TcpListener,
+    doors: Vec<Door>,
     admin: TcpListener,
     metrics: TcpListener,
     health: TcpListener,
@@ -39,10 +44,12 @@ pub struct Bound {
 }
 
 /// Where a sidecar listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// For redirected connections.
+    /// For redirected connections that come in.
     pub inbound: SocketAddr,
+    /// For those that go out.
+    pub outbound: Vec<SocketAddr>,
     /// For questions about itself.
     pub admin: SocketAddr,
     /// For who collects metrics.
@@ -71,6 +78,12 @@ impl App {
     pub async fn bind(self) -> Result<Bound, StartError> {
         let Self { config, registry, sink } = self;
         let (inbound, inbound_address) = listen("redirected connections", config.inbound)?;
+        let mut doors = vec![Door { direction: TrafficDirection::Ingress, listener: inbound }];
+        let mut outbound = Vec::new();
+        for (listener, address) in listen_outbound(&config.outbound)? {
+            doors.push(Door { direction: TrafficDirection::Egress, listener });
+            outbound.push(address);
+        }
         let (admin, admin_address) = listen("admin", config.admin)?;
         let (metrics, metrics_address) = listen("metrics", config.metrics)?;
         let (health, health_address) = listen("probes", config.health)?;
@@ -78,25 +91,26 @@ impl App {
         let shared = shared(config, registry, log);
         let addresses = Addresses {
             inbound: inbound_address,
+            outbound,
             admin: admin_address,
             metrics: metrics_address,
             health: health_address,
         };
-        Ok(Bound { inbound, admin, metrics, health, addresses, registry, shared })
+        Ok(Bound { doors, admin, metrics, health, addresses, registry, shared })
     }
 }
 
 impl Bound {
     /// Where it listens: of use where a port of 0 was asked for.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Follows the agent and serves connections until `shutdown`; returns once
     /// the connections in flight have ended or had their time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { inbound, admin, metrics, health, registry, shared, .. } = self;
+        let Self { doors, admin, metrics, health, registry, shared, .. } = self;
         let Shared { config, store, .. } = shared.as_ref();
         // All end when this set is dropped. Until then policy is kept up to
         // date for the connections that are drained.
@@ -115,7 +129,7 @@ impl Bound {
         services.spawn(admin::run(admin, Arc::clone(store)));
         services.spawn(metrics::run(metrics, Arc::clone(&shared)));
         services.spawn(health::run(health, Health::new(config)));
-        traffic::run(inbound, Arc::clone(&shared), shutdown).await;
+        serve(doors, &shared, shutdown).await;
         shared.log.flush().await;
     }
 }
@@ -140,7 +154,40 @@ fn shared(config: Config, registry: Registry, log: AccessLog) -> Arc<Shared> {
         store,
         log,
         metrics,
+        numbers: AtomicU64::new(0),
     })
+}
+
+/// Serves all doors, and has all stop at once.
+async fn serve(doors: Vec<Door>, shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let (stop, stopping) = watch::channel(false);
+    let mut served = JoinSet::new();
+    for door in doors {
+        let mut stopping = stopping.clone();
+        // With nobody left to ask for a stop, there is one.
+        let asked = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        served.spawn(traffic::run(door, Arc::clone(shared), asked));
+    }
+    shutdown.await;
+    stop.send_replace(true);
+    while served.join_next().await.is_some() {}
+}
+
+/// Listens on loopback. Without an IPv6 address there, nobody can be redirected
+/// to it either.
+fn listen_outbound(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, StartError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        match listen("redirected connections that go out", *address) {
+            Err(StartError::Listen { error, .. })
+                if address.is_ipv6() && traffic::lacks_ipv6(&error) =>
+            {
+                tracing::info!(%address, %error, "there is no IPv6 here");
+            }
+            listener => listeners.push(listener?),
+        }
+    }
+    Ok(listeners)
 }
 
 fn listen(

@@ -29,7 +29,10 @@ Environment (the injector sets what has no default):
                         metadata.uid and status.podIPs
   REMORA_LOG            diagnostics on stderr: off, error, warn, info (default),
                         debug, trace; the access log on stdout stays whole
-  REMORA_INBOUND_PORT   where redirected connections arrive (default 16006)
+  REMORA_INBOUND_PORT   where redirected connections arrive that come in
+                        (default 16006)
+  REMORA_OUTBOUND_PORT  where those that go out arrive, on 127.0.0.1 and ::1
+                        (default 16001)
   REMORA_ADMIN_PORT     where readiness is told, on 127.0.0.1 (default 16000)
   REMORA_METRICS_PORT   where Prometheus collects (default 16020)
   REMORA_HEALTH_PORT    where the kubelet's probes and hooks come (default 16021)
@@ -46,8 +49,9 @@ Environment (the injector sets what has no default):
   REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
                         what peers may cost (docs/limits.md)
   REMORA_UNKNOWN_WAIT_SECONDS
-                        how long a client of the cluster of whom the agent has
-                        not told yet is kept waiting, 0 to 60 (default 5)
+                        how long a connection with somebody of the cluster of
+                        whom the agent has not told yet is kept waiting, 0 to 60
+                        (default 5)
 
 Before the first policy, from the agent or saved, every connection is denied. SIGTERM and SIGINT stop the
 proxy: connections in flight get 5 seconds to finish.";

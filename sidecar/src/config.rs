@@ -28,6 +28,9 @@ use crate::limits::Limits;
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
 
+/// Where redirected outbound connections arrive, on loopback.
+pub const OUTBOUND_PORT: u16 = 16001;
+
 /// Where readiness and the policy in force can be asked for, on loopback.
 pub const ADMIN_PORT: u16 = 16000;
 
@@ -68,6 +71,9 @@ pub struct Config {
     pub pod: Pod,
     /// Where to listen for redirected connections. `[::]` takes IPv4 too.
     pub inbound: SocketAddr,
+    /// Where to listen for redirected outbound connections: on loopback, so
+    /// that no other pod gets at this pod's identity. IPv6's may be missing.
+    pub outbound: Vec<SocketAddr>,
     /// Where to listen for questions about the sidecar itself; loopback.
     pub admin: SocketAddr,
     /// Where to listen for who collects metrics.
@@ -82,7 +88,8 @@ pub struct Config {
     pub snapshot: Option<PathBuf>,
     /// How long ago the agent may have been heard for it to be used.
     pub snapshot_age: Duration,
-    /// How long a client of unknown identity is kept waiting for an update.
+    /// How long a connection with a peer of unknown identity is kept waiting for
+    /// an update.
     pub unknown_wait: Duration,
     /// What peers may cost.
     pub limits: Limits,
@@ -103,7 +110,7 @@ pub struct Pod {
     pub name: String,
     /// `metadata.uid`
     pub uid: String,
-    /// `status.podIPs`: the only addresses that are ever dialled.
+    /// `status.podIPs`: the only addresses that are ever dialled for others.
     pub ips: Vec<IpAddr>,
 }
 
@@ -155,6 +162,7 @@ impl Config {
                 ips: reader.pod_ips(),
             },
             inbound: everywhere(reader.port("REMORA_INBOUND_PORT", INBOUND_PORT)),
+            outbound: loopback(reader.port("REMORA_OUTBOUND_PORT", OUTBOUND_PORT)),
             admin: admin_address(reader.port("REMORA_ADMIN_PORT", ADMIN_PORT)),
             metrics: everywhere(reader.port("REMORA_METRICS_PORT", METRICS_PORT)),
             health: everywhere(reader.port("REMORA_HEALTH_PORT", HEALTH_PORT)),
@@ -180,6 +188,12 @@ impl Config {
         reader.finish(config)
     }
 
+    /// Every port that the sidecar listens on.
+    pub(crate) fn own_ports(&self) -> impl Iterator<Item = u16> {
+        let Self { inbound, outbound, admin, metrics, health, .. } = self;
+        [inbound, admin, metrics, health].into_iter().chain(outbound).map(SocketAddr::port)
+    }
+
     fn read_probes(&mut self, reader: &mut Reader<impl Fn(&str) -> Option<String>>) {
         let name = "REMORA_PROBES";
         let Some(json) = reader.value(name) else { return };
@@ -189,7 +203,7 @@ impl Config {
                 return reader.problem(name, format_args!("{problem}; inject the pod anew"));
             }
         };
-        let own = [self.inbound, self.admin, self.metrics, self.health].map(|own| own.port());
+        let own: Vec<u16> = self.own_ports().collect();
         if let Some(path) = probes.aimed_at(&own) {
             reader.problem(name, format_args!("{path}: the port is the sidecar's own"));
         }
@@ -221,6 +235,10 @@ fn variable(name: &str) -> Option<String> {
 /// `[::]`, which takes IPv4 too.
 fn everywhere(port: u16) -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, port).into()
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
 fn admin_address(port: u16) -> SocketAddr {

@@ -43,11 +43,13 @@ pub(crate) enum Error {
     NoDescriptors(io::Error),
 
     // The server's doing.
-    #[error("the app does not accept the connection: {0}")]
+    #[error("the server does not accept the connection: {0}")]
     Unreachable(io::Error),
-    #[error("the app's connection broke: {0}")]
+    #[error("nobody stands behind the service's port")]
+    NoBackend,
+    #[error("the server's connection broke: {0}")]
     ServerGone(io::Error),
-    #[error("the app ended the connection while requests were waiting")]
+    #[error("the server ended the connection while requests were waiting")]
     Unanswered,
 
     // Either's doing: bytes were forwarded unseen.
@@ -66,7 +68,7 @@ pub(crate) enum Error {
     /// Requests in mid-stream cannot be told apart any more.
     #[error("policy has changed: requests are judged now, the connection has to be made anew")]
     Refiltered,
-    #[error("the client's identity is unknown: {0}")]
+    #[error("the peer's identity is unknown: {0}")]
     Unknown(Unknown),
 
     // The installation's doing.
@@ -80,7 +82,7 @@ pub(crate) enum Error {
     Stopped,
 }
 
-/// Why it stayed unknown who a client is.
+/// Why it stayed unknown who a peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// It was waited for.
@@ -114,7 +116,7 @@ impl Error {
             Self::Full(Full::Connections(_)) | Self::NoDescriptors(_) => Label::Connections,
             Self::Full(Full::Source(_)) => Label::Source,
             Self::Full(Full::Held(_) | Full::Memory) => Label::Memory,
-            Self::Unreachable(_) => Label::Unreachable,
+            Self::Unreachable(_) | Self::NoBackend => Label::Unreachable,
             Self::ServerGone(_) => Label::ServerGone,
             Self::Unanswered => Label::Unanswered,
             Self::Cut(_) => Label::Cut,
@@ -149,9 +151,9 @@ impl Error {
         }
     }
 
-    /// Why the app could not be dialled.
+    /// Why the server could not be dialled.
     pub(crate) fn dialling(error: io::Error) -> Self {
-        // Ours, or the machine's: the app was not even asked.
+        // Ours, or the machine's: the server was not even asked.
         if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
             Self::NoDescriptors(error)
         } else {
@@ -159,7 +161,7 @@ impl Error {
         }
     }
 
-    /// A broken connection to the client or to the app.
+    /// A broken connection to the client or to the server.
     pub(crate) fn gone(speaker: Blame, error: io::Error) -> Self {
         match speaker {
             Blame::Server => Self::ServerGone(error),

@@ -9,11 +9,15 @@ use arc_swap::ArcSwap;
 use remora_policy::{Hosts, Slice};
 use tokio::sync::watch;
 
-/// A slice and the addresses of its identities, from one agent connection.
+use crate::services::Services;
+
+/// A slice, the addresses of its identities and the services that the pod may
+/// call, from one agent connection.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) slice: Arc<Slice>,
     pub(crate) hosts: Arc<Hosts>,
+    pub(crate) services: Arc<Services>,
     /// The version that the agent gave the slice; empty before the first.
     pub(crate) version: Arc<str>,
     pub(crate) size: Size,
@@ -47,12 +51,16 @@ impl Source {
 pub(crate) struct Size {
     /// Port policies for ingress.
     pub(crate) ports: usize,
-    /// Their rules.
+    /// Port policies for egress.
+    pub(crate) egress_ports: usize,
+    /// The rules of either.
     pub(crate) rules: usize,
     /// Identities with addresses.
     pub(crate) identities: usize,
     /// Addresses and prefixes.
     pub(crate) addresses: usize,
+    /// Addresses and ports of services.
+    pub(crate) services: usize,
 }
 
 /// Holds the snapshot in force, and what is still missing before the first.
@@ -72,6 +80,7 @@ impl Store {
         let nothing = Snapshot {
             slice: Arc::new(Slice::deny_all()),
             hosts: Arc::new(Hosts::default()),
+            services: Arc::default(),
             version: "".into(),
             size: Size::default(),
             source: Source::Nothing,

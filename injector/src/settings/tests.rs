@@ -95,10 +95,12 @@ fn wrong_values_are_refused_with_a_remedy() {
             json!(""),
             "is no annotation of Remora's; remove it; known here: remora.dev/status, \
              remora.dev/cpu-request, remora.dev/cpu-limit, remora.dev/memory-request, \
-             remora.dev/memory-limit, remora.dev/log-level, remora.dev/first-byte-timeout, \
-             remora.dev/frame-timeout, remora.dev/idle-timeout, remora.dev/peer-timeout, \
-             remora.dev/max-connections, remora.dev/max-connections-per-source, \
-             remora.dev/max-held-bytes, remora.dev/max-denials-per-second"
+             remora.dev/memory-limit, remora.dev/log-level, remora.dev/skip-inbound-ports, \
+             remora.dev/skip-outbound-ports, remora.dev/skip-outbound-cidrs, \
+             remora.dev/first-byte-timeout, remora.dev/frame-timeout, remora.dev/idle-timeout, \
+             remora.dev/peer-timeout, remora.dev/max-connections, \
+             remora.dev/max-connections-per-source, remora.dev/max-held-bytes, \
+             remora.dev/max-denials-per-second"
                 .into(),
         ),
     ];

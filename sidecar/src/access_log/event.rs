@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, net::SocketAddr, time::SystemTime};
 
 use remora_parsers::{Request, Value};
+use remora_policy::TrafficDirection;
 
 use super::{escape, time};
 use crate::config::Pod;
@@ -44,10 +45,14 @@ impl Outcome {
 /// Who talks to whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flow {
+    /// Seen from this pod.
+    pub(crate) direction: TrafficDirection,
     /// The client's address.
     pub(crate) source: SocketAddr,
     /// Where the client wanted to go, once that is known.
     pub(crate) destination: Option<SocketAddr>,
+    /// Who stands behind it, where that is a service.
+    pub(crate) backend: Option<SocketAddr>,
 }
 
 /// What one line of the access log tells.
@@ -55,6 +60,7 @@ pub(crate) struct Flow {
 pub(crate) struct Event<'a> {
     pub(crate) outcome: Outcome,
     pub(crate) flow: Flow,
+    /// The peer's: of the two, who is not this pod.
     pub(crate) identity: Option<u32>,
     pub(crate) l7proto: Option<&'static str>,
     pub(crate) request: Option<&'a Request<'a>>,
@@ -72,20 +78,14 @@ impl Event<'_> {
         // Writing to a String cannot fail; likewise below.
         let _ = write!(
             out,
-            "{{\"time\":\"{}\",\"verdict\":\"{}\",\"direction\":\"ingress\"",
+            "{{\"time\":\"{}\",\"verdict\":\"{}\",\"direction\":\"{}\"",
             time::rfc3339(now),
-            self.outcome.as_str()
+            self.outcome.as_str(),
+            self.flow.direction
         );
         member(&mut out, "namespace", Some(&pod.namespace));
         member(&mut out, "pod", Some(&pod.name));
-        let _ = write!(out, ",\"source\":\"{}\"", self.flow.source);
-        out.push_str(",\"source_identity\":");
-        match self.identity {
-            Some(identity) => _ = write!(out, "{identity}"),
-            None => out.push_str("null"),
-        }
-        let destination = self.flow.destination.map(|address| address.to_string());
-        member(&mut out, "destination", destination.as_deref());
+        self.peers(&mut out);
         member(&mut out, "l7proto", self.l7proto);
         out.push_str(",\"fields\":");
         let whole = self.request.is_none_or(|request| fields(&mut out, request));
@@ -103,6 +103,30 @@ impl Event<'_> {
         member(&mut out, "policy_version", Some(self.policy_version));
         out.push('}');
         out
+    }
+
+    /// Who talks to whom, with the identity of who is not this pod.
+    fn peers(&self, out: &mut String) {
+        let Flow { direction, source, destination, backend } = self.flow;
+        let _ = write!(out, ",\"source\":\"{source}\"");
+        if direction == TrafficDirection::Ingress {
+            identity(out, "source_identity", self.identity);
+        }
+        let destination = destination.map(|address| address.to_string());
+        member(out, "destination", destination.as_deref());
+        if let Some(backend) = backend {
+            member(out, "backend", Some(&backend.to_string()));
+        }
+        if direction == TrafficDirection::Egress {
+            identity(out, "destination_identity", self.identity);
+        }
+    }
+}
+
+fn identity(out: &mut String, name: &str, identity: Option<u32>) {
+    match identity {
+        Some(identity) => _ = write!(out, ",\"{name}\":{identity}"),
+        None => _ = write!(out, ",\"{name}\":null"),
     }
 }
 

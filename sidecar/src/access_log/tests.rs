@@ -6,6 +6,7 @@ use std::{
 };
 
 use remora_parsers::{Field, Request, Value, Words};
+use remora_policy::TrafficDirection;
 use serde_json::Value as Json;
 
 use super::*;
@@ -18,8 +19,10 @@ fn event<'a>(request: Option<&'a Request<'a>>, reason: &'a str) -> Event<'a> {
     Event {
         outcome: Outcome::Forwarded,
         flow: Flow {
+            direction: TrafficDirection::Ingress,
             source: "10.0.0.2:4000".parse().unwrap(),
             destination: Some("10.0.0.1:11211".parse().unwrap()),
+            backend: None,
         },
         identity: Some(1001),
         l7proto: Some("memcache"),
@@ -46,6 +49,23 @@ fn a_request_has_stable_names() {
         line,
         r#"{"time":"1970-01-01T00:00:00.000Z","verdict":"FORWARDED","direction":"ingress","namespace":"default","pod":"droid","source":"10.0.0.2:4000","source_identity":1001,"destination":"10.0.0.1:11211","l7proto":"memcache","fields":{"key":"a"},"rule":"default/p ingress[0].toPorts[0].l7[0]","reason":"a rule","policy_version":"3"}"#
     );
+}
+
+#[test]
+fn of_what_goes_out_the_destination_has_the_identity() {
+    let mut event = event(None, "a rule");
+    event.flow = Flow {
+        direction: TrafficDirection::Egress,
+        source: "10.0.0.1:4000".parse().unwrap(),
+        destination: Some("[fd96::1]:80".parse().unwrap()),
+        backend: Some("[fd00::2]:8080".parse().unwrap()),
+    };
+    let line = event.line(&pod(), SystemTime::UNIX_EPOCH);
+    let peers = r#","direction":"egress","namespace":"default","pod":"droid","source":"10.0.0.1:4000","destination":"[fd96::1]:80","backend":"[fd00::2]:8080","destination_identity":1001,"#;
+    assert!(line.contains(peers), "{line}");
+    assert!(!line.contains("source_identity"), "{line}");
+    event.identity = None;
+    assert!(event.line(&pod(), SystemTime::UNIX_EPOCH).contains(r#""destination_identity":null"#));
 }
 
 #[test]

@@ -49,13 +49,19 @@ impl Keeper {
 
     /// This is in force now. What was saved before is gone when this returns:
     /// until the new state is written, a restart finds nothing.
-    pub(crate) fn supersede(&self, policies: &DiscoveryResponse, hosts: &DiscoveryResponse) {
+    pub(crate) fn supersede(
+        &self,
+        policies: &DiscoveryResponse,
+        hosts: &DiscoveryResponse,
+        services: Option<&DiscoveryResponse>,
+    ) {
         let Some(place) = &self.place else { return };
         let number = place.outdate();
         let saved = Saved {
             pod_uid: place.pod_uid.clone(),
             policies: policies.clone(),
             hosts: hosts.clone(),
+            services: services.cloned(),
         };
         self.newest.send_replace(Some(Arc::new(State { number, saved })));
     }

@@ -1,7 +1,7 @@
 //! The last good policy on disk, for a sidecar that is started while its agent
 //! is away.
 //!
-//! A file holds what one agent connection brought, policies and hosts together,
+//! A file holds what one agent connection brought, policies, hosts and services,
 //! as they came: read back, they go through the same checks as on arrival.
 //! Before a change is acknowledged the file of the state before is gone, so
 //! that no restart brings back what policy has taken back.
@@ -20,9 +20,9 @@ pub(crate) use self::keeper::Keeper;
 /// What a file begins with. Another layout begins with another number.
 const MAGIC: &[u8] = b"remora snapshot 1\n";
 
-/// The most bytes of a file: two messages as large as an agent may send, and
+/// The most bytes of a file: three messages as large as an agent may send, and
 /// what stands around them.
-const MAX_BYTES: usize = 2 * MAX_MESSAGE_BYTES + (4 << 10);
+const MAX_BYTES: usize = 3 * MAX_MESSAGE_BYTES + (4 << 10);
 
 /// How far a file's time may lie ahead of the clock.
 const CLOCK_STEP: Duration = Duration::from_secs(60);
@@ -37,6 +37,9 @@ pub(crate) struct Saved {
     pub(crate) policies: DiscoveryResponse,
     #[prost(message, required, tag = "3")]
     pub(crate) hosts: DiscoveryResponse,
+    /// None of an agent that knows of none.
+    #[prost(message, optional, tag = "4")]
+    pub(crate) services: Option<DiscoveryResponse>,
 }
 
 /// Why a file is not used.

@@ -17,7 +17,7 @@ fn saved() -> Saved {
         type_url: "a type".into(),
         ..Default::default()
     };
-    Saved { pod_uid: "7a".into(), policies: response("3"), hosts: response("9") }
+    Saved { pod_uid: "7a".into(), policies: response("3"), hosts: response("9"), services: None }
 }
 
 fn refused(bytes: &[u8]) -> String {
@@ -94,7 +94,7 @@ fn a_file_is_good_up_to_its_age_and_no_longer() {
 #[test]
 fn a_file_is_read_up_to_its_cap_and_not_beyond() {
     let with = |length: usize| {
-        let mut large = saved();
+        let mut large = Saved { services: Some(saved().hosts), ..saved() };
         large.policies.nonce = "n".repeat(length);
         large.to_bytes()
     };

@@ -1,4 +1,4 @@
-//! One inbound connection: where it goes, whether it may, and how.
+//! One connection: where it goes, whether it may, and how.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use super::{
     opaque, origin, sandbox,
     session::Session,
     socket::{reset, tune},
+    target::Parties,
     unknown::View,
 };
 use crate::{
@@ -22,15 +23,16 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// How long the app may take to accept. Its kernel answers at once unless its
-/// queue is full; clients give up in about this time.
+/// How long the server may take to accept. Its kernel answers at once unless
+/// its queue is full; clients give up in about this time.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Who talks to whom, and all that is needed to judge and to log it.
 #[derive(Clone, Copy)]
 pub(super) struct Connection<'s> {
-    source: SocketAddr,
-    destination: SocketAddr,
+    parties: Parties,
+    /// Who is dialled: what the client dialled, or a backend of that service.
+    target: SocketAddr,
     shared: &'s Shared,
 }
 
@@ -39,28 +41,33 @@ pub(super) struct Connection<'s> {
 pub(super) async fn serve(
     client: TcpStream,
     source: SocketAddr,
+    direction: TrafficDirection,
     shared: Arc<Shared>,
     mut ticket: Ticket,
     stop: Stop,
 ) {
-    let destination = match origin::find(&client, &shared.config) {
+    let destination = match origin::find(&client, direction, &shared.config) {
         Ok(destination) => destination,
         Err(error) => {
-            log(&shared, Flow { source, destination: None }, None, &error);
+            let flow = Flow { direction, source, destination: None, backend: None };
+            log(&shared, flow, None, None, &error);
             return reset(client);
         }
     };
     tune(&client, shared.config.limits.peer);
-    let connection = Connection { source, destination, shared: &shared };
+    let parties = Parties { direction, source, destination, number: shared.next_number() };
+    let connection = Connection { parties, target: destination, shared: &shared };
     // Subscribed to before the decision: no change falls between the two.
     let mut changes = shared.store.changes();
-    let admission = match connection.admitted(&mut changes, stop.clone()).await {
-        Ok(admission) => admission,
+    let View { target, admission, .. } = match connection.admitted(&mut changes, stop.clone()).await
+    {
+        Ok(view) => view,
         Err(error) => {
             connection.log(None, &error);
             return reset(client);
         }
     };
+    let connection = Connection { target, ..connection };
     match admission {
         Admission::Deny(decision) => {
             connection.log(None, &Error::Denied(decision));
@@ -83,34 +90,40 @@ pub(super) async fn serve(
 }
 
 /// Turns a client away, and logs why.
-pub(super) fn refuse(client: TcpStream, source: SocketAddr, shared: &Shared, full: Full) {
-    log(shared, Flow { source, destination: None }, None, &Error::Full(full));
+pub(super) fn refuse(
+    client: TcpStream,
+    source: SocketAddr,
+    direction: TrafficDirection,
+    shared: &Shared,
+    full: Full,
+) {
+    let flow = Flow { direction, source, destination: None, backend: None };
+    log(shared, flow, None, None, &Error::Full(full));
     reset(client);
 }
 
 impl<'s> Connection<'s> {
-    /// Who the client is by the newest policy, and what that says of the
-    /// connection as such.
+    /// Who the peer is by the newest policy, and what that says of the
+    /// connection as such, now that it is known where it leads.
     fn view(&self) -> View {
-        let snapshot = self.shared.store.load();
-        let holder = snapshot.hosts.holder(self.source.ip());
-        let (direction, peer) = (TrafficDirection::Ingress, holder.identity());
-        View { holder, admission: snapshot.slice.connection(direction, self.port(), peer) }
+        self.parties.judged(&self.shared.store.load(), self.target)
     }
 
     /// What becomes of the connection, once it is known whose it is.
     ///
     /// # Errors
-    /// It does not become known, or there is no time left for it.
+    /// It does not become known, nobody is there, or no time is left for it.
     async fn admitted(
         &self,
         changes: &mut watch::Receiver<()>,
         mut stop: Stop,
-    ) -> Result<Admission, Error> {
+    ) -> Result<View, Error> {
+        let Shared { store, config, waiting, .. } = self.shared;
+        let view = || self.parties.view(&store.load(), config);
         tokio::select! {
             biased;
             () = stop.asked() => Err(Error::Stopped),
-            admission = self.shared.waiting.admission(changes, || self.view()) => admission,
+            view = waiting.admission(changes, view) => view,
         }
     }
 
@@ -143,14 +156,14 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Connects to the app. Where it does not answer, neither do we: the
+    /// Connects to the server. Where it does not answer, neither do we: the
     /// client is reset, as without a proxy.
     async fn dial(
         &self,
         client: TcpStream,
         protocol: Option<&'static Protocol>,
     ) -> Option<(TcpStream, TcpStream)> {
-        let dialled = timeout(CONNECT, TcpStream::connect(self.destination)).await;
+        let dialled = timeout(CONNECT, TcpStream::connect(self.target)).await;
         match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(server) => {
                 tune(&server, self.shared.config.limits.peer);
@@ -165,42 +178,54 @@ impl<'s> Connection<'s> {
     }
 
     fn log(&self, protocol: Option<&'static Protocol>, error: &Error) {
-        log(self.shared, self.flow(), protocol, error);
+        let identity = self.identity(&self.shared.store.load());
+        log(self.shared, self.flow(), identity, protocol, error);
     }
 
     pub(super) fn flow(&self) -> Flow {
-        Flow { source: self.source, destination: Some(self.destination) }
+        let Parties { direction, source, destination, .. } = self.parties;
+        let backend = (self.target != destination).then_some(self.target);
+        Flow { direction, source, destination: Some(destination), backend }
     }
 
-    /// The port that the client wanted, and policy is about.
+    pub(super) fn direction(&self) -> TrafficDirection {
+        self.parties.direction
+    }
+
+    /// The server's port, which policy is about.
     pub(super) fn port(&self) -> u16 {
-        self.destination.port()
+        self.target.port()
     }
 
     pub(super) fn shared(&self) -> &'s Shared {
         self.shared
     }
 
-    /// The client's identity in `snapshot`.
+    /// The peer's identity in `snapshot`.
     pub(super) fn identity(&self, snapshot: &Snapshot) -> Option<u32> {
-        snapshot.hosts.lookup(self.source.ip())
+        snapshot.hosts.lookup(self.parties.peer(self.target))
     }
 }
 
 /// Logs and counts the end of a connection that did not simply end.
-fn log(shared: &Shared, flow: Flow, protocol: Option<&'static Protocol>, error: &Error) {
-    let snapshot = shared.store.load();
+fn log(
+    shared: &Shared,
+    flow: Flow,
+    identity: Option<u32>,
+    protocol: Option<&'static Protocol>,
+    error: &Error,
+) {
     let label = error.label();
     shared.metrics.connection(label);
     shared.record(&Event {
         outcome: label.outcome(),
         flow,
-        identity: snapshot.hosts.lookup(flow.source.ip()),
+        identity,
         l7proto: protocol.map(|protocol| protocol.name),
         request: None,
         rule: error.rule(),
         reason: &error.to_string(),
         error: Some(label.name()),
-        policy_version: &snapshot.version,
+        policy_version: &shared.store.load().version,
     });
 }

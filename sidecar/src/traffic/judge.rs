@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use remora_parsers::{Host, Judge, Protocol, Request, Verdict};
-use remora_policy::{self as policy, TrafficDirection};
+use remora_policy as policy;
 
 use super::{Shared, connection::Connection};
 use crate::access_log::{Event, Outcome};
@@ -65,7 +65,7 @@ impl Judge for Court<'_> {
         let snapshot = connection.shared().store.load();
         let identity = connection.identity(&snapshot);
         let decision = snapshot.slice.request(
-            TrafficDirection::Ingress,
+            connection.direction(),
             connection.port(),
             identity,
             protocol.name,

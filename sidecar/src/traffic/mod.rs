@@ -1,4 +1,4 @@
-//! Inbound traffic: accepts what was redirected to the proxy.
+//! Traffic of either direction: accepts what was redirected to the proxy.
 
 mod connection;
 mod judge;
@@ -7,10 +7,21 @@ mod origin;
 mod sandbox;
 mod session;
 mod socket;
+mod target;
 mod unknown;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use remora_policy::TrafficDirection;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -18,7 +29,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::{socket::listen, unknown::WaitingRoom};
+pub(crate) use self::{
+    socket::{lacks_ipv6, listen},
+    unknown::WaitingRoom,
+};
 use crate::{
     access_log::{AccessLog, Event},
     config::Config,
@@ -44,9 +58,22 @@ pub(crate) struct Shared {
     pub(crate) waiting: WaitingRoom,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) pipes: Pipes,
+    pub(crate) numbers: AtomicU64,
+}
+
+/// Where connections of one direction arrive.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) direction: TrafficDirection,
+    pub(crate) listener: TcpListener,
 }
 
 impl Shared {
+    /// A number for a new connection.
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Logs one event, or counts it as lost.
     fn record(&self, event: &Event<'_>) {
         if !self.log.record(event) {
@@ -67,13 +94,10 @@ impl Stop {
     }
 }
 
-/// Serves connections until `shutdown`; then accepts no more, lets those in
-/// flight finish within the configured bound, and stops the rest.
-pub(crate) async fn run(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    shutdown: impl Future<Output = ()>,
-) {
+/// Serves the connections of one door until `shutdown`; then accepts no more,
+/// lets those in flight finish within the configured bound, and stops the rest.
+pub(crate) async fn run(door: Door, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let Door { direction, listener } = door;
     let (stop, stopped) = watch::channel(false);
     let stopped = Stop(stopped);
     let mut connections = JoinSet::new();
@@ -85,11 +109,13 @@ pub(crate) async fn run(
             Some(ended) = connections.join_next() => note_panic(&ended),
             (client, source) = accept(&listener) => {
                 let source = origin::canonical(source);
-                match shared.ledger.admit(Some(source.ip())) {
+                // All that goes out comes from one address: this pod's.
+                let stranger = (direction == TrafficDirection::Ingress).then_some(source.ip());
+                match shared.ledger.admit(stranger) {
                     Ok(ticket) => _ = connections.spawn(connection::serve(
-                        client, source, Arc::clone(&shared), ticket, stopped.clone(),
+                        client, source, direction, Arc::clone(&shared), ticket, stopped.clone(),
                     )),
-                    Err(full) => connection::refuse(client, source, &shared, full),
+                    Err(full) => connection::refuse(client, source, direction, &shared, full),
                 }
             }
         }
@@ -108,7 +134,7 @@ pub(crate) async fn run(
 }
 
 /// The next connection. An error costs at most that one: the loop never ends.
-async fn accept(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use remora_policy::TrafficDirection;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -13,15 +14,16 @@ use crate::{
     errors::Error,
 };
 
-/// The address that the client dialled, if it is one that the proxy serves.
-///
-/// Only the pod's own addresses are: dialling loopback would open ports that
-/// the app keeps to itself, dialling anything else would lend out the pod's
-/// identity.
+/// The address that the client dialled, if it is one that the proxy serves in
+/// this direction.
 ///
 /// # Errors
 /// Why the connection must be refused.
-pub(super) fn find(client: &TcpStream, config: &Config) -> Result<SocketAddr, Error> {
+pub(super) fn find(
+    client: &TcpStream,
+    direction: TrafficDirection,
+    config: &Config,
+) -> Result<SocketAddr, Error> {
     let local = canonical(client.local_addr().map_err(Error::NoDestination)?);
     let destination = match config.original_destination {
         OriginalDestination::Fixed(address) => address,
@@ -39,15 +41,35 @@ pub(super) fn find(client: &TcpStream, config: &Config) -> Result<SocketAddr, Er
             told
         }
     };
-    check(destination, local, &config.pod.ips)?;
+    match direction {
+        TrafficDirection::Ingress => inbound(destination, local, &config.pod.ips)?,
+        TrafficDirection::Egress => outbound(destination, config)?,
+    }
     Ok(destination)
 }
 
-fn check(destination: SocketAddr, local: SocketAddr, ips: &[IpAddr]) -> Result<(), Error> {
+/// Only the pod's own addresses are dialled for others: dialling loopback would
+/// open ports that the app keeps to itself, dialling anything else would lend
+/// out the pod's identity.
+fn inbound(destination: SocketAddr, local: SocketAddr, ips: &[IpAddr]) -> Result<(), Error> {
     if !ips.contains(&destination.ip()) {
         return Err(Error::Foreign);
     }
     if destination.port() == local.port() {
+        return Err(Error::Loop);
+    }
+    Ok(())
+}
+
+/// The app may go anywhere that policy allows, but not through the proxy to
+/// the proxy, be it by a service whose backend this pod is.
+///
+/// # Errors
+/// [`Error::Loop`]
+pub(super) fn outbound(destination: SocketAddr, config: &Config) -> Result<(), Error> {
+    let ip = destination.ip();
+    let is_here = ip.is_loopback() || ip.is_unspecified() || config.pod.ips.contains(&ip);
+    if is_here && config.own_ports().any(|port| port == destination.port()) {
         return Err(Error::Loop);
     }
     Ok(())
@@ -73,15 +95,36 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
-    fn verdict(destination: &str) -> Result<(), &'static str> {
-        let ips = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
-        let local = "10.0.0.1:16006".parse().unwrap();
+    fn config() -> Config {
+        let variables = [
+            ("REMORA_AGENT", "unix:/run/remora/agent.sock"),
+            ("REMORA_POD_NAMESPACE", "default"),
+            ("REMORA_POD_NAME", "droid"),
+            ("REMORA_POD_UID", "7a"),
+            ("REMORA_POD_IPS", "10.0.0.1,fd00::1"),
+        ];
+        let get = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Config::read(get).unwrap()
+    }
+
+    fn verdict(direction: TrafficDirection, destination: &str) -> Result<(), &'static str> {
+        let config = config();
         let address = canonical(destination.parse().unwrap());
-        check(address, local, &ips).map_err(|error| error.label().name())
+        let checked = match direction {
+            TrafficDirection::Ingress => {
+                inbound(address, "10.0.0.1:16006".parse().unwrap(), &config.pod.ips)
+            }
+            TrafficDirection::Egress => outbound(address, &config),
+        };
+        checked.map_err(|error| error.label().name())
     }
 
     #[test]
-    fn only_the_pods_own_addresses_are_dialled() {
+    fn only_the_pods_own_addresses_are_dialled_for_others() {
+        let verdict = |destination| verdict(TrafficDirection::Ingress, destination);
         for good in ["10.0.0.1:11211", "[fd00::1]:80", "[::ffff:10.0.0.1]:80"] {
             assert_eq!(verdict(good), Ok(()), "{good}");
         }
@@ -91,8 +134,19 @@ mod tests {
     }
 
     #[test]
-    fn the_proxys_own_port_is_a_loop() {
-        assert_eq!(verdict("10.0.0.1:16006"), Err("client-loop"));
-        assert_eq!(verdict("[fd00::1]:16006"), Err("client-loop"));
+    fn the_proxys_own_ports_are_a_loop() {
+        for ip in ["10.0.0.1", "[fd00::1]"] {
+            let proxy = format!("{ip}:16006");
+            assert_eq!(verdict(TrafficDirection::Ingress, &proxy), Err("client-loop"));
+        }
+        for ip in ["10.0.0.1", "[fd00::1]", "127.0.0.1", "127.9.9.9", "[::1]", "0.0.0.0"] {
+            for port in [16000, 16001, 16006, 16020, 16021] {
+                let proxy = format!("{ip}:{port}");
+                assert_eq!(verdict(TrafficDirection::Egress, &proxy), Err("client-loop"));
+            }
+            assert_eq!(verdict(TrafficDirection::Egress, &format!("{ip}:80")), Ok(()));
+        }
+        // Somebody else's proxy is none of ours.
+        assert_eq!(verdict(TrafficDirection::Egress, "10.0.0.2:16006"), Ok(()));
     }
 }

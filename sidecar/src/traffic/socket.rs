@@ -12,6 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// Linux's number for a family of addresses that it does not have: the standard
+/// library has no kind of error for it.
+const EAFNOSUPPORT: i32 = 97;
+
 /// Listens on `address`; on `[::]` for IPv4 as well, and where the kernel has
 /// no IPv6 at all for IPv4 alone.
 ///
@@ -41,6 +45,11 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
 /// and given up after so many questions.
 const KEEPALIVE_QUESTIONS: u32 = 3;
+
+/// Whether listening failed for want of IPv6, or of an address of its loopback.
+pub(crate) fn lacks_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
 
 /// Small messages go at once. A peer that vanished is noticed: by what it does
 /// not acknowledge, or take, for as long as `unanswered`, and by questions when

@@ -173,7 +173,7 @@ async fn a_refused_version_sent_again_and_again_is_answered_slowly() {
 async fn the_policy_in_force_can_be_asked_for() {
     let app = LineServer::start().await;
     let pod = Pod::ready(app.address, vec![l4(1, CLIENT), l4(2, CLIENT)]).await;
-    let expected = "{\"version\":\"1\",\"source\":\"agent\",\"ready\":true,\"ingress_ports\":2,\"rules\":2,\"identities\":1,\"addresses\":1}\n";
+    let expected = "{\"version\":\"1\",\"source\":\"agent\",\"ready\":true,\"ingress_ports\":2,\"egress_ports\":0,\"rules\":2,\"identities\":1,\"addresses\":1,\"services\":0}\n";
     until("the counts", || async {
         let mut admin = Client::connect("127.0.0.1", pod.addresses.admin).await;
         admin.send("GET /policy HTTP/1.1\r\nHost: localhost\r\n\r\n").await;

@@ -2,6 +2,8 @@
 //! app and clients on loopback. Only the redirection is missing.
 
 mod agent;
+mod egress;
+mod flips;
 mod health;
 mod l4;
 mod l7;
@@ -9,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod metrics;
 mod saved;
+mod services;
 mod support;
 mod tls;
 mod unknown;

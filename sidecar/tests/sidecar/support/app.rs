@@ -36,7 +36,16 @@ impl LineServer {
 
     /// One that speaks first.
     pub(crate) async fn greeting(greeting: &'static [u8]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen("127.0.0.1:0", greeting).await
+    }
+
+    /// One at an address of its own.
+    pub(crate) async fn at(address: &str) -> Self {
+        Self::listen(address, b"").await
+    }
+
+    async fn listen(address: &str, greeting: &'static [u8]) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen {
             connections: AtomicUsize::new(0),
