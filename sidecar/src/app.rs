@@ -14,6 +14,7 @@ use crate::{
     access_log::{self, AccessLog, Sink},
     admin, agent,
     config::Config,
+    drain,
     errors::StartError,
     health::{self, Health},
     limits::{Descriptors, Ledger, Memory, Room},
@@ -65,7 +66,7 @@ impl App {
         Self { config, registry, sink: access_log::stdout() }
     }
 
-    /// Has the access log go elsewhere, line by line.
+    /// Has the access log go elsewhere, whole lines at a time.
     #[must_use]
     pub fn access_log(self, sink: Sink) -> Self {
         Self { sink, ..self }
@@ -87,7 +88,8 @@ impl App {
         let (admin, admin_address) = listen("admin", config.admin)?;
         let (metrics, metrics_address) = listen("metrics", config.metrics)?;
         let (health, health_address) = listen("probes", config.health)?;
-        let log = AccessLog::start(config.pod.clone(), sink).map_err(StartError::AccessLog)?;
+        let log = AccessLog::start(config.pod.clone(), &config.access_log, registry, sink)
+            .map_err(StartError::AccessLog)?;
         let shared = shared(config, registry, log);
         let addresses = Addresses {
             inbound: inbound_address,
@@ -169,6 +171,7 @@ async fn serve(doors: Vec<Door>, shared: &Arc<Shared>, shutdown: impl Future<Out
         served.spawn(traffic::run(door, Arc::clone(shared), asked));
     }
     shutdown.await;
+    drain::until_the_app_is_gone(shared.config.drain_delay).await;
     stop.send_replace(true);
     while served.join_next().await.is_some() {}
 }

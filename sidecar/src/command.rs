@@ -28,7 +28,7 @@ Environment (the injector sets what has no default):
                         this pod: metadata.name, metadata.namespace,
                         metadata.uid and status.podIPs
   REMORA_LOG            diagnostics on stderr: off, error, warn, info (default),
-                        debug, trace; the access log on stdout stays whole
+                        debug, trace; not of the access log on stdout
   REMORA_INBOUND_PORT   where redirected connections arrive that come in
                         (default 16006)
   REMORA_OUTBOUND_PORT  where those that go out arrive, on 127.0.0.1 and ::1
@@ -44,17 +44,31 @@ Environment (the injector sets what has no default):
   REMORA_SNAPSHOT_MAX_AGE_SECONDS
                         how long ago the agent may have been heard for it to be
                         used, 60 to 2592000 (default 86400)
+  REMORA_ACCESS_LOG     json (default) or text
+  REMORA_ACCESS_LOG_FIELDS
+                        fields of requests that are shown as they are, with
+                        commas between, or *; others are shown as hashes
+  REMORA_ACCESS_LOG_RATE
+                        the most records a second (default 10000)
+  REMORA_ACCESS_LOG_SOCKET
+                        a unix socket (SOCK_SEQPACKET) that is sent each record
+                        as Cilium's LogEntry
   REMORA_FIRST_BYTE_SECONDS, REMORA_FRAME_SECONDS, REMORA_IDLE_SECONDS,
   REMORA_PEER_SECONDS, REMORA_MAX_CONNECTIONS, REMORA_MAX_CONNECTIONS_PER_SOURCE,
   REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
                         what peers may cost (docs/limits.md)
+  REMORA_DRAIN_DELAY_SECONDS
+                        how long connections are still accepted after a stop was
+                        asked for, while the app is there (default 5)
+  REMORA_DRAIN_SECONDS  how long those in flight may go on then (default 5)
   REMORA_UNKNOWN_WAIT_SECONDS
                         how long a connection with somebody of the cluster of
                         whom the agent has not told yet is kept waiting, 0 to 60
                         (default 5)
 
 Before the first policy, from the agent or saved, every connection is denied. SIGTERM and SIGINT stop the
-proxy: connections in flight get 5 seconds to finish.";
+proxy: it accepts connections until the app is gone, closes those that are
+between requests, and gives the others time to finish.";
 
 /// Judges the connections of one pod by its L7 policy.
 #[derive(Debug, Parser)]

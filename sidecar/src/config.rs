@@ -23,7 +23,7 @@ pub use self::{
     agent::{Agent, Tls},
     probes::Probes,
 };
-use crate::limits::Limits;
+use crate::{access_log::Options, limits::Limits};
 
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
@@ -40,7 +40,14 @@ pub const METRICS_PORT: u16 = 16020;
 /// Where a kubelet's probes and hooks are taken.
 pub const HEALTH_PORT: u16 = 16021;
 
-/// How long connections in flight may go on after a stop was asked for.
+/// How long connections are still accepted after a stop was asked for, while
+/// the app is there.
+pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
+
+/// The longest of either that can be asked for, in seconds.
+const MOST_DRAIN: u64 = 3600;
+
+/// How long connections in flight may go on when no more are accepted.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often an agent behind TCP is asked whether it is still there.
@@ -93,7 +100,12 @@ pub struct Config {
     pub unknown_wait: Duration,
     /// What peers may cost.
     pub limits: Limits,
-    /// How long connections in flight may go on after a stop was asked for.
+    /// How the access log looks and what it shows.
+    pub access_log: Options,
+    /// How long connections are still accepted after a stop was asked for, while
+    /// the app is there.
+    pub drain_delay: Duration,
+    /// How long connections in flight may go on after that.
     pub drain: Duration,
     /// The most verbose level of diagnostics.
     pub log: LevelFilter,
@@ -179,8 +191,10 @@ impl Config {
                 0..=MAX_UNKNOWN_WAIT,
                 UNKNOWN_WAIT,
             ),
+            access_log: reader.access_log(),
             limits: Limits::read(|limit| reader.limit(limit)),
-            drain: DRAIN,
+            drain_delay: reader.seconds("REMORA_DRAIN_DELAY_SECONDS", 0..=MOST_DRAIN, DRAIN_DELAY),
+            drain: reader.seconds("REMORA_DRAIN_SECONDS", 0..=MOST_DRAIN, DRAIN),
             log: reader.log(),
             original_destination: OriginalDestination::Kernel,
         };

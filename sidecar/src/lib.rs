@@ -36,6 +36,7 @@ mod agent;
 mod app;
 pub mod command;
 pub mod config;
+mod drain;
 mod errors;
 mod health;
 mod http;

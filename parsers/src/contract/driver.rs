@@ -161,6 +161,19 @@ impl Driver {
         self.bury(result)
     }
 
+    /// Whether the connection is between requests: nothing is held, under way
+    /// or waiting to be sent, and no reply is to come.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        let rests = |stream: &Stream| {
+            stream.held.is_empty()
+                && stream.out.is_empty()
+                && stream.deferred.is_empty()
+                && matches!(stream.ahead, Ahead::Nothing)
+        };
+        rests(&self.request) && rests(&self.reply) && self.parser.is_idle()
+    }
+
     /// Bytes held for the parser, in both directions.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -149,4 +149,11 @@ pub trait Parser: Send {
         end: bool,
         judge: &mut dyn Judge,
     ) -> Op;
+
+    /// Whether every request so far has had its whole reply, so that nobody
+    /// would miss anything if the connection ended before the next. A parser
+    /// that cannot tell says no.
+    fn is_idle(&self) -> bool {
+        false
+    }
 }

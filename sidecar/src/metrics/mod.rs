@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     /// In seconds since 1970; 0 before the first policy.
     policy_since: AtomicU64,
     log_lost: AtomicU64,
+    log_left_out: AtomicU64,
     /// Whether what is in force is on disk.
     snapshot_saved: AtomicBool,
     snapshot_refused: AtomicBool,
@@ -70,6 +71,7 @@ impl Metrics {
             connected: AtomicBool::new(false),
             policy_since: AtomicU64::new(0),
             log_lost: AtomicU64::new(0),
+            log_left_out: AtomicU64::new(0),
             snapshot_saved: AtomicBool::new(false),
             snapshot_refused: AtomicBool::new(false),
         }
@@ -88,6 +90,11 @@ impl Metrics {
     /// An event had no room in the access log.
     pub(crate) fn log_lost(&self) {
         self.log_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An event was one of a flood.
+    pub(crate) fn log_left_out(&self) {
+        self.log_left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the agent answers.

@@ -73,6 +73,12 @@ pub(super) fn page(metrics: &Metrics, waiting: usize, ledger: &Ledger) -> String
         "Events that the access log had no room for.",
         metrics.log_lost.load(Ordering::Relaxed),
     );
+    page.single(
+        "remora_access_log_left_out_total",
+        "counter",
+        "Events of floods that the access log left out.",
+        metrics.log_left_out.load(Ordering::Relaxed),
+    );
     page.0
 }
 

@@ -224,7 +224,7 @@ fn log(
         l7proto: protocol.map(|protocol| protocol.name),
         request: None,
         rule: error.rule(),
-        reason: &error.to_string(),
+        reason: &error,
         error: Some(label.name()),
         policy_version: &shared.store.load().version,
     });

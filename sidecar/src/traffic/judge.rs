@@ -88,7 +88,7 @@ impl Judge for Court<'_> {
             l7proto: Some(protocol.name),
             request: Some(request),
             rule: decision.rule.as_deref(),
-            reason: &decision.reason.to_string(),
+            reason: &decision.reason,
             error: None,
             policy_version: &snapshot.version,
         });

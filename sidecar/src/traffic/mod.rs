@@ -7,6 +7,7 @@ mod origin;
 mod sandbox;
 mod session;
 mod socket;
+mod stop;
 mod target;
 mod unknown;
 
@@ -24,17 +25,17 @@ use std::{
 use remora_policy::TrafficDirection;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
+use self::stop::{Stage, Stop};
 pub(crate) use self::{
     socket::{lacks_ipv6, listen},
     unknown::WaitingRoom,
 };
 use crate::{
-    access_log::{AccessLog, Event},
+    access_log::{AccessLog, Event, Recorded},
     config::Config,
     limits::Ledger,
     metrics::Metrics,
@@ -74,32 +75,22 @@ impl Shared {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Logs one event, or counts it as lost.
+    /// Logs one event, or counts it as missing.
     fn record(&self, event: &Event<'_>) {
-        if !self.log.record(event) {
-            self.metrics.log_lost();
+        match self.log.record(event) {
+            Recorded::Written => {}
+            Recorded::LeftOut => self.metrics.log_left_out(),
+            Recorded::Lost => self.metrics.log_lost(),
         }
     }
 }
 
-/// Tells a connection that its time is up.
-#[derive(Debug, Clone)]
-struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Waits until connections have to end.
-    async fn asked(&mut self) {
-        // Whoever could ask is gone: that is asking, too.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
-    }
-}
-
 /// Serves the connections of one door until `shutdown`; then accepts no more,
-/// lets those in flight finish within the configured bound, and stops the rest.
+/// lets those in flight finish their requests within the configured bound, and
+/// stops the rest.
 pub(crate) async fn run(door: Door, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
     let Door { direction, listener } = door;
-    let (stop, stopped) = watch::channel(false);
-    let stopped = Stop(stopped);
+    let (stop, stopped) = Stop::new();
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -121,13 +112,14 @@ pub(crate) async fn run(door: Door, shared: Arc<Shared>, shutdown: impl Future<O
         }
     }
     drop(listener);
+    stop.send_replace(Stage::Drain);
     let drained = timeout(shared.config.drain, drain(&mut connections)).await;
     if drained.is_err() {
         tracing::info!(
             connections = connections.len(),
             "still open after the drain; stopping them"
         );
-        stop.send_replace(true);
+        stop.send_replace(Stage::End);
         // Those that do not even notice are dropped with the set.
         let _ = timeout(STOP, drain(&mut connections)).await;
     }

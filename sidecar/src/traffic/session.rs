@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Stop, judge::Court, sandbox, socket::reset};
+use super::{Stage, Stop, judge::Court, sandbox, socket::reset};
 use crate::{
     errors::Error,
     limits::{Ticket, deadline::Deadline},
@@ -43,6 +43,8 @@ pub(super) struct Session<'s> {
     pipes: &'s Pipes,
     deadline: Deadline,
     ticket: Ticket,
+    /// How far it knows a stop to have come.
+    stage: Stage,
 }
 
 /// One of the two sockets.
@@ -84,6 +86,7 @@ impl<'s> Session<'s> {
             deadline: Deadline::for_requests(&shared.config.limits),
             court,
             ticket,
+            stage: Stage::Serve,
         }
     }
 
@@ -105,11 +108,14 @@ impl<'s> Session<'s> {
             }
             // A connection that always has something to do lets others run.
             consume_budget().await;
+            if self.is_over()? {
+                return Ok(());
+            }
             tokio::select! {
                 ready = ready(&self.client.stream, client) => self.client_ready(ready)?,
                 ready = ready(&self.server.stream, server) => self.server_ready(ready)?,
                 late = self.deadline.passed() => return Err(Error::Late(late)),
-                () = stop.asked() => return Err(Error::Stopped),
+                stage = stop.beyond(self.stage) => self.stage = stage,
             }
             self.account()?;
         }
@@ -123,6 +129,30 @@ impl<'s> Session<'s> {
             self.driver.held().saturating_add(self.for_client()).saturating_add(self.for_server());
         self.ticket.hold(held).map_err(Error::Full)?;
         self.court.flood().map_or(Ok(()), |most| Err(Error::Flood(most)))
+    }
+
+    /// Whether a stop ends it here.
+    fn is_over(&mut self) -> Result<bool, Error> {
+        match self.stage {
+            Stage::Serve => Ok(false),
+            Stage::Drain => self.at_rest(),
+            Stage::End => Err(Error::Stopped),
+        }
+    }
+
+    /// Whether it is between two requests, so that nobody misses anything when
+    /// it ends here: a request that has come already counts.
+    fn at_rest(&mut self) -> Result<bool, Error> {
+        let rests = |session: &Self| {
+            session.driver.at_rest() && session.client.piped() == 0 && session.server.piped() == 0
+        };
+        if !rests(self) {
+            return Ok(false);
+        }
+        if self.driver.wants(Direction::Request) {
+            self.read(Direction::Request)?;
+        }
+        Ok(rests(self))
     }
 
     /// Bytes on their way to the client.

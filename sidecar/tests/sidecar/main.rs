@@ -2,6 +2,7 @@
 //! app and clients on loopback. Only the redirection is missing.
 
 mod agent;
+mod cost;
 mod egress;
 mod flips;
 mod health;

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 
 use remora_sidecar::{
     Addresses, App, Config,
+    access_log::Options,
     config::{Agent as Address, OriginalDestination, Pod as Metadata, Probes},
     limits::Limits,
     ready,
@@ -86,13 +87,18 @@ impl Pod {
             snapshot_age: Duration::from_secs(60),
             unknown_wait: Duration::from_secs(5),
             limits: Limits::default(),
+            access_log: Options { shown: vec!["*".into()], rate: u64::MAX, ..Options::default() },
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(5),
             log: LevelFilter::OFF,
             original_destination: OriginalDestination::Fixed(anywhere),
         };
         change(&mut config);
         let (to, lines) = mpsc::channel(LINES);
-        let sink = move |line: &str| to.blocking_send(line.to_owned()).map_err(io::Error::other);
+        let sink = move |lines: &str| {
+            let mut lines = lines.lines();
+            lines.try_for_each(|line| to.blocking_send(line.to_owned())).map_err(io::Error::other)
+        };
         let app = App::new(config, REGISTRY).access_log(Box::new(sink)).bind().await.unwrap();
         let addresses = app.addresses().clone();
         let (stop, stopped) = oneshot::channel();
