@@ -22,7 +22,7 @@ use crate::{
     relay::Pipes,
     saved::Keeper,
     snapshot::Store,
-    traffic::{self, Door, Shared, WaitingRoom},
+    traffic::{self, Door, Live, Shared, WaitingRoom},
 };
 
 /// A sidecar that holds no resources yet.
@@ -128,7 +128,7 @@ impl Bound {
             keeper,
         ));
         services.spawn(Memory::of_this_process().watch(Arc::clone(&shared.ledger)));
-        services.spawn(admin::run(admin, Arc::clone(store)));
+        services.spawn(admin::run(admin, Arc::clone(&shared)));
         services.spawn(metrics::run(metrics, Arc::clone(&shared)));
         services.spawn(health::run(health, Health::new(config)));
         serve(doors, &shared, shutdown).await;
@@ -157,6 +157,7 @@ fn shared(config: Config, registry: Registry, log: AccessLog) -> Arc<Shared> {
         log,
         metrics,
         numbers: AtomicU64::new(0),
+        live: Live::default(),
     })
 }
 

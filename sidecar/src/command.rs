@@ -4,6 +4,7 @@ use std::{io, panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use remora_parsers::Registry;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -138,6 +139,7 @@ fn proxy() -> Result<(), Failure> {
         .with_ansi(false)
         .init();
     panic::set_hook(Box::new(report_panic));
+    hide_memory();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
@@ -147,6 +149,12 @@ fn proxy() -> Result<(), Failure> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// No core file, and no debugger of the pod's: keys and tokens pass through this
+/// memory. Where the kernel refuses, it is as it would be without.
+fn hide_memory() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Completes at the first SIGTERM or SIGINT.
@@ -166,4 +174,17 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 fn report_panic(panic: &panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn it_cannot_be_dumped() {
+        hide_memory();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
 }

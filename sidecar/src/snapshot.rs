@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use remora_api::discovery::DiscoveryResponse;
 use remora_policy::{Hosts, Slice};
 use tokio::sync::watch;
 
@@ -22,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) version: Arc<str>,
     pub(crate) size: Size,
     pub(crate) source: Source,
+    /// The response that brought the slice.
+    pub(crate) policies: Arc<DiscoveryResponse>,
 }
 
 /// Where a snapshot came from.
@@ -84,6 +87,7 @@ impl Store {
             version: "".into(),
             size: Size::default(),
             source: Source::Nothing,
+            policies: Arc::default(),
         };
         Self {
             current: ArcSwap::from_pointee(nothing),

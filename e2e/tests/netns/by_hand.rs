@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     os::unix::{fs::chown, process::CommandExt as _},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use crate::stage::{MEMCACHED, Stage, bin, eventually};
 
 /// The uid by which the redirection knows the proxy.
-const PROXY_UID: u32 = 16006;
+pub(crate) const PROXY_UID: u32 = 16006;
 
 /// Where a sidecar tells about itself, inside its pod.
 const ADMIN: ([u8; 4], u16) = ([127, 0, 0, 1], 16000);
@@ -59,9 +60,14 @@ impl ByHand {
         (self.cache.ipv4(), MEMCACHED).into()
     }
 
-    /// Whether a policy lies on its disk.
+    /// Where it keeps its policy.
+    pub(crate) fn snapshot(&self) -> PathBuf {
+        self.folder.path().join("snapshot")
+    }
+
+    /// Whether a policy lies there.
     pub(crate) fn has_saved(&self) -> bool {
-        self.folder.path().join("snapshot").exists()
+        self.snapshot().exists()
     }
 
     /// Starts a sidecar, by way of another program if `through` names one.

@@ -4,7 +4,10 @@
 
 mod bad_input;
 mod by_hand;
+mod chaos;
 mod clients;
+mod cost;
+mod drain;
 mod enforcement;
 mod exhaustion;
 mod fail_static;

@@ -93,7 +93,12 @@ impl Stage {
 
     /// The manifest of such a pod.
     pub(crate) fn injected_cache(&self, arguments: &[&str]) -> Value {
-        let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
+        self.injected("cache", arguments)
+    }
+
+    /// The same under another name.
+    pub(crate) fn injected(&self, name: &str, arguments: &[&str]) -> Value {
+        let manifest = pod(name, &json!({"app": "cache"}), "memcached", arguments);
         let agent = AgentAddress::Sockets(self.sockets.clone());
         let config = InjectConfig { agent, ..Default::default() };
         inject(&manifest, &config).expect("injectable")

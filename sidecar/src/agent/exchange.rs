@@ -76,7 +76,7 @@ pub(super) struct Exchange {
 struct Stream<T> {
     state: Option<T>,
     /// The response that brought it.
-    raw: Option<DiscoveryResponse>,
+    raw: Option<Arc<DiscoveryResponse>>,
     /// The last version that was accepted.
     version: String,
     /// The nonce of an accepted response that waits for its acknowledgement.
@@ -200,7 +200,7 @@ impl Exchange {
         };
         let source = match &self.keeper {
             Some(keeper) => {
-                let services = self.services.raw.as_ref();
+                let services = self.services.raw.as_deref();
                 if let (Some(policies), Some(hosts)) = (&self.policies.raw, &self.hosts.raw) {
                     keeper.supersede(policies, hosts, services);
                 }
@@ -210,6 +210,7 @@ impl Exchange {
         };
         self.store.swap(Snapshot {
             source,
+            policies: self.policies.raw.clone().unwrap_or_default(),
             slice: Arc::clone(&policy.slice),
             hosts: Arc::clone(&addresses.hosts),
             services: Arc::clone(services),
@@ -312,7 +313,7 @@ impl<T> Stream<T> {
 
     fn accept(&mut self, state: T, response: &DiscoveryResponse) {
         self.state = Some(state);
-        self.raw = Some(response.clone());
+        self.raw = Some(Arc::new(response.clone()));
         self.version.clone_from(&response.version_info);
         self.unacked = Some(response.nonce.clone());
     }

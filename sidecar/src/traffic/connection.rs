@@ -75,6 +75,7 @@ pub(super) async fn serve(
         }
         Admission::Opaque(_) => {
             let Some((client, server)) = connection.dial(client, None).await else { return };
+            let _listed = shared.live.enter(parties.number, connection.flow(), None);
             let still = || opaque::still_admitted(connection.view().admission);
             let relay = async |client: &TcpStream, server: &TcpStream| {
                 let mut deadline = Deadline::for_bytes(&shared.config.limits);
@@ -143,6 +144,7 @@ impl<'s> Connection<'s> {
             }
         };
         let Some((client, server)) = self.dial(client, Some(protocol)).await else { return };
+        let _listed = self.shared.live.enter(self.parties.number, self.flow(), Some(protocol.name));
         let mut session = Session::new(client, server, driver, Court::new(*self, protocol), ticket);
         match session.run(stop).await {
             Ok(()) => self.shared.metrics.connection(Label::Ended),

@@ -2,6 +2,7 @@
 
 mod connection;
 mod judge;
+mod live;
 mod opaque;
 mod origin;
 mod sandbox;
@@ -31,6 +32,7 @@ use tokio::{
 
 use self::stop::{Stage, Stop};
 pub(crate) use self::{
+    live::Live,
     socket::{lacks_ipv6, listen},
     unknown::WaitingRoom,
 };
@@ -60,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) pipes: Pipes,
     pub(crate) numbers: AtomicU64,
+    pub(crate) live: Live,
 }
 
 /// Where connections of one direction arrive.
