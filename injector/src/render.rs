@@ -98,7 +98,7 @@ fn env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
     ]);
     env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
     env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
-    env.extend(settings.limits.iter().map(|(name, value)| literal(name, value)));
+    env.extend(settings.variables.iter().map(|(name, value)| literal(name, value)));
     env.push(literal("REMORA_LOG", &settings.log_level));
     env
 }

@@ -16,6 +16,12 @@ const LOG_LEVEL: &str = "remora.dev/log-level";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const DEFAULT_LEVEL: &str = "info";
 
+const ACCESS_LOG: &str = "remora.dev/access-log";
+const FORMATS: [&str; 2] = ["json", "text"];
+const ACCESS_LOG_FIELDS: &str = "remora.dev/access-log-fields";
+/// More than the fields of any protocol take.
+const MAX_FIELDS_BYTES: usize = 256;
+
 /// A thousandth of a core, and 8 MiB, are what a sidecar cannot do without. The upper ends
 /// are beyond all use: what exceeds them is a slip of the unit.
 const CPU: Resource = Resource {
@@ -37,13 +43,15 @@ const MEMORY: Resource = Resource {
 };
 
 /// Every annotation of ours that may be on a pod, beside the limits.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 11] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
     CPU.limit.annotation,
     MEMORY.request.annotation,
     MEMORY.limit.annotation,
     LOG_LEVEL,
+    ACCESS_LOG,
+    ACCESS_LOG_FIELDS,
     SKIP_INBOUND_PORTS,
     SKIP_OUTBOUND_PORTS,
     SKIP_OUTBOUND_CIDRS,
@@ -53,8 +61,8 @@ const KNOWN: [&str; 9] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) log_level: String,
-    /// Variables of the limits that are not as usual.
-    pub(crate) limits: Vec<(&'static str, String)>,
+    /// Variables of what is not as usual: limits, and the access log.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The container's `resources`.
     pub(crate) resources: Value,
     /// What the init container is told to leave alone: flags and their values.
@@ -110,9 +118,11 @@ impl Settings {
         }
         let resources = json!({"requests": requests, "limits": limits});
         let annotations = annotations.as_ref();
+        let mut variables = installed.variables(annotations)?;
+        variables.extend(access_log(annotations)?);
         Ok(Self {
             log_level: log_level(annotations)?,
-            limits: installed.variables(annotations)?,
+            variables,
             resources,
             skips: skip::read(annotations)?,
         })
@@ -174,6 +184,32 @@ fn log_level(annotations: Option<&Field<'_>>) -> Result<String, InjectError> {
             Err(field.error(format!("`{other}` is no log level"), remedy).into())
         }
     }
+}
+
+/// The access log's format, and the fields whose values it shows.
+fn access_log(annotations: Option<&Field<'_>>) -> Result<Vec<(&'static str, String)>, InjectError> {
+    let mut variables = Vec::new();
+    if let Some(field) = find(annotations, ACCESS_LOG)? {
+        let format = field.string()?;
+        if !FORMATS.contains(&format) {
+            let remedy = format!("write one of {}", FORMATS.join(", "));
+            return Err(field.error(format!("`{format}` is no format of the log"), remedy).into());
+        }
+        variables.push(("REMORA_ACCESS_LOG", format.to_owned()));
+    }
+    if let Some(field) = find(annotations, ACCESS_LOG_FIELDS)? {
+        let names = field.string()?;
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        let listed = names.len() <= MAX_FIELDS_BYTES && names.split(',').all(is_name);
+        if names != "*" && !listed {
+            let remedy = "write names of fields with commas between, such as key,file, or *";
+            return Err(field.error("is no list of a request's fields", remedy).into());
+        }
+        variables.push(("REMORA_ACCESS_LOG_FIELDS", names.to_owned()));
+    }
+    Ok(variables)
 }
 
 fn all_of_ours_known(annotations: &Field<'_>) -> Result<(), InjectError> {

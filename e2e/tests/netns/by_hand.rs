@@ -31,7 +31,12 @@ impl ByHand {
     /// A memcached with `app: cache`, started with these arguments, behind a
     /// redirection to nobody.
     pub(crate) fn set(stage: &Stage, arguments: &[&str]) -> Self {
-        let cache = stage.run(&with_an_idle_sidecar(stage.injected_cache(arguments)));
+        Self::of(stage, stage.injected_cache(arguments))
+    }
+
+    /// The same, from a manifest that is injected already.
+    pub(crate) fn of(stage: &Stage, injected: Value) -> Self {
+        let cache = stage.run(&with_an_idle_sidecar(injected));
         let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
         eventually("memcached listens", || cache.connect(loopback).is_ok());
         let folder = tempfile::tempdir().expect("a directory");
@@ -134,6 +139,13 @@ impl Sidecar {
         // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+
+    /// Sends it a signal, by its id.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.expect("kill").success(), "kill -{name}");
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

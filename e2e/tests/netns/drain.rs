@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -11,10 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remora_netns::Pod;
+use remora_netns::{Pod, Signal};
 use serde_json::json;
 
-use crate::stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, eventually, exchange};
+use crate::{
+    by_hand::ByHand,
+    stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, eventually, exchange},
+};
 
 /// How often the pod is replaced.
 const ROLLOUTS: usize = 5;
@@ -127,4 +130,41 @@ fn a_sidecar_whose_app_has_exited_ends_at_once() {
     assert_eq!(idle.read(&mut [0]).expect("an orderly end"), 0);
     // The app's own connections need no proxy that outlives it.
     drop(idle.write_all(b"x"));
+}
+
+/// Whoever asks a sidecar to stop while its app is at work, as a runtime
+/// without native sidecars does, does not take the app's network away: not what
+/// comes in, nor what goes out. It ends with the app.
+#[test]
+fn an_app_that_is_still_there_works_on_until_it_exits() {
+    let stage = Stage::set();
+    stage.write_policy("cache.yaml", POLICY);
+    let client = stage.client("client", &json!({"role": "client"}));
+    let by_hand = ByHand::of(&stage, {
+        let mut pod = stage.injected("cache", &[]);
+        pod["spec"]["restartPolicy"] = json!("Never");
+        pod
+    })
+    .with("REMORA_DRAIN_DELAY_SECONDS", "60");
+    let mut sidecar = by_hand.start(&[]);
+    let miss = || Answer::Text("END\r\n".to_owned());
+    eventually("it serves", || ask(&client, by_hand.address(), "get pub:a\r\n") == miss());
+    let listening = client.enter_network(|| TcpListener::bind(("0.0.0.0", 7000)));
+    let listener = listening.expect("the client's network").expect("a port");
+    let elsewhere = SocketAddr::from((client.ipv4(), 7000));
+
+    sidecar.signal("TERM");
+    for _ in 0..3 {
+        assert_eq!(ask(&client, by_hand.address(), "get pub:a\r\n"), miss(), "what comes in");
+        let mut out = by_hand.cache.connect(elsewhere).expect("what goes out");
+        out.write_all(b"out").expect("sent");
+        let mut came = [0; 3];
+        listener.accept().expect("it comes").0.read_exact(&mut came).expect("it comes");
+        assert_eq!(&came, b"out");
+    }
+    let begun = Instant::now();
+    by_hand.cache.kill("app", Signal::KILL).expect("it runs");
+    eventually("it ends with its app", || !sidecar.is_running());
+    println!("a sidecar that was to stop ended {:?} after its app", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }

@@ -155,3 +155,53 @@ async fn what_there_is_no_room_for_ends_it() {
     assert!(matches!(ended, Err(Broken::Full(Full::Held(_)))), "{ended:?}");
     sending.abort();
 }
+
+/// What this thread has used of a processor, in nanoseconds.
+fn processor() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Relays so much on a thread of its own, from and to others; returns what
+/// that has used of a processor.
+fn bulk(pipes: &Pipes, bytes: usize) -> u64 {
+    use std::io::{Read as _, Write as _};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Wire { client, server, ended } =
+            wire(pipes, Limits::default(), &ledger(usize::MAX)).await;
+        let (mut client, mut server) = (client.into_std().unwrap(), server.into_std().unwrap());
+        client.set_nonblocking(false).unwrap();
+        server.set_nonblocking(false).unwrap();
+        let sender = std::thread::spawn(move || {
+            let chunk = pattern(256 << 10, 6);
+            (0..bytes / chunk.len()).for_each(|_| client.write_all(&chunk).unwrap());
+        });
+        let reader = std::thread::spawn(move || {
+            let mut chunk = vec![0; 256 << 10];
+            while server.read(&mut chunk).unwrap() > 0 {}
+        });
+        let before = processor();
+        timeout(PATIENCE, ended).await.unwrap().unwrap().unwrap();
+        let used = processor() - before;
+        sender.join().unwrap();
+        reader.join().unwrap();
+        used
+    })
+}
+
+#[test]
+fn splicing_costs_less_than_copying() {
+    const BYTES: usize = 256 << 20;
+    let (none, some) = (Pipes::new(0), Pipes::new(4));
+    // By turns, so that whatever else the machine does meets both.
+    let (mut copied, mut spliced) = (0, 0);
+    for _ in 0..3 {
+        copied += bulk(&none, BYTES);
+        spliced += bulk(&some, BYTES);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let ratio = spliced as f64 / copied as f64;
+    println!("processor time of a bulk transfer, spliced to copied: {ratio:.2}");
+    assert!(spliced < copied + copied / 10, "{spliced} ns spliced, {copied} ns copied");
+}

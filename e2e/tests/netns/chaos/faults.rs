@@ -119,9 +119,9 @@ impl World {
             }
             ServerKilled => self.recorder.die(a_while),
             SidecarStopped => {
-                signal(self.sidecar.pid(), "STOP");
+                self.sidecar.signal("STOP");
                 thread::sleep(a_while);
-                signal(self.sidecar.pid(), "CONT");
+                self.sidecar.signal("CONT");
             }
             AgentStopped => {
                 self.stage.agent.signal(Signal::STOP);
@@ -241,10 +241,4 @@ impl World {
         let bytes: Vec<u8> = (0..rng.usize(1..4096)).map(|_| rng.u8(..)).collect();
         let _ = stream.write_all(&bytes);
     }
-}
-
-/// Sends a process of ours a signal, by its id.
-fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
-    assert!(sent.expect("kill").success(), "kill -{name} {pid}");
 }
