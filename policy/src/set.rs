@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     labels::Labels,
-    model::{Closed, Policy, PolicyKind, PolicyName, Reading, RefusedPolicy, Rule},
+    model::{Policy, PolicyKind, PolicyName, Rule},
+    refusal::{Closed, Reading, RefusedPolicy},
 };
 
 /// Every policy that is known, by kind and name.

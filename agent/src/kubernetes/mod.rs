@@ -31,7 +31,7 @@ use std::time::Duration;
 use kube::Client;
 use remora_certs::Serving;
 use remora_parsers::Registry;
-use remora_policy::PolicyKind;
+use remora_policy::{PolicyKind, Prefix};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch as channel};
 use tokio::task::JoinSet;
@@ -45,7 +45,7 @@ use self::watch::Watches;
 use crate::app::{Running, StartError};
 use crate::credentials::{self, Expiries};
 use crate::server::{Counters, tcp};
-use crate::world::{Prefix, World};
+use crate::world::World;
 
 /// How long the first listing of everything may take.
 const SYNC: Duration = Duration::from_secs(45);

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use remora_api::cilium::NetworkPolicyHosts;
-use remora_policy::{Encoded, Endpoint, Labels, Peers, PolicySet, Selector, encode};
+use remora_policy::{
+    Catalog, ClusterView, Encoded, Endpoint, Labels, NamedPorts, Peer, Peers, PolicySet, Selector,
+    encode,
+};
 
 use super::people::{Moves, People};
 use super::policies::Subject;
@@ -88,8 +91,9 @@ impl Groups {
 
 impl Group {
     fn new(labels: &Labels, members: usize, sources: &Sources<'_>) -> Self {
-        let endpoint = Endpoint { id: 0, ips: &[], labels };
-        let encoded = encode(sources.policies, &endpoint, sources.people.known());
+        let endpoint = Endpoint { id: 0, ips: &[], labels, ports: &NamedPorts::default() };
+        let view = ClusterView { identities: sources.people.known(), catalog: &Catalog::default() };
+        let encoded = encode(sources.policies, &endpoint, &view);
         let mut group = Self {
             encoded,
             hosts: Arc::default(),
@@ -137,13 +141,16 @@ impl Group {
 /// The selectors of all peers in rules about these labels.
 fn peers(policies: &PolicySet, labels: &Labels) -> Vec<Selector> {
     let rules = policies.in_force().flat_map(|policy| &policy.rules);
-    let ingress = rules
+    let sections = rules
         .filter(|rule| rule.subject.matches(labels))
-        .flat_map(|rule| rule.ingress.iter().flatten());
+        .flat_map(|rule| rule.ingress.iter().chain(&rule.egress));
     let mut selectors = Vec::new();
-    for rule in ingress {
-        if let Peers::Selected(some) = &rule.peers {
-            selectors.extend(some.iter().cloned());
+    for rule in sections.flat_map(|section| section.allow.iter().chain(&section.deny)) {
+        let Peers::These(peers) = &rule.peers else { continue };
+        for peer in peers {
+            if let Peer::Endpoints(selector) = peer {
+                selectors.push(selector.clone());
+            }
         }
     }
     selectors

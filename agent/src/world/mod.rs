@@ -29,7 +29,7 @@ use std::mem;
 use std::sync::Arc;
 
 use remora_parsers::Registry;
-use remora_policy::{Labels, PolicyKind};
+use remora_policy::{Labels, PolicyKind, Prefix};
 
 use self::documents::Documents;
 use self::groups::{Groups, Sources};
@@ -48,7 +48,6 @@ pub use self::object::{Key, Kind, Object, ObjectVersion};
 pub use self::pod::PodKey;
 pub use self::policies::PolicyState;
 pub(crate) use self::policies::consequence;
-pub use self::prefix::{Prefix, PrefixError};
 pub use self::served::Served;
 pub use self::slice::{PodSlice, Slices};
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use remora_policy::Labels;
+use remora_policy::{Identity, Labels};
 
 use super::identities::Identities;
 
@@ -14,7 +14,7 @@ use super::identities::Identities;
 pub(super) struct People {
     identities: Identities,
     /// Those that somebody can be recognised by.
-    known: BTreeMap<u32, Labels>,
+    known: BTreeMap<u32, Identity>,
     /// Their addresses, in order; none is empty.
     addresses: BTreeMap<u32, Vec<IpAddr>>,
 }
@@ -44,14 +44,14 @@ impl People {
             self.addresses.entry(number).or_default().extend(addresses);
             self.known.entry(number).or_insert_with(|| {
                 moves.turned.push(labels.as_ref().clone());
-                labels.as_ref().clone()
+                labels.as_ref().clone().into()
             });
         }
         self.addresses.values_mut().for_each(|addresses| addresses.sort_unstable());
-        self.known.retain(|number, labels| {
+        self.known.retain(|number, identity| {
             let stays = self.addresses.contains_key(number);
             if !stays {
-                moves.turned.push(labels.clone());
+                moves.turned.push(identity.labels.clone());
             }
             stays
         });
@@ -67,7 +67,7 @@ impl People {
     }
 
     /// Every identity that somebody can be recognised by.
-    pub(super) fn known(&self) -> &BTreeMap<u32, Labels> {
+    pub(super) fn known(&self) -> &BTreeMap<u32, Identity> {
         &self.known
     }
 

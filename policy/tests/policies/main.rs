@@ -2,10 +2,15 @@
 //! wire.
 
 mod algebra;
+mod audit;
 mod common;
 mod documents;
+mod egress;
+mod evaluator;
 mod generate;
+mod meaning;
 mod peers;
+mod random;
 mod reference;
 mod refusals;
 mod seeds;
