@@ -3,7 +3,9 @@
 //! without it.
 
 mod bad_input;
+mod bypass;
 mod clients;
+mod egress;
 mod enforcement;
 mod lifecycle;
 mod memory;
