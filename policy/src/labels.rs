@@ -87,6 +87,19 @@ impl Labels {
         [(format!("{CIDR}:{prefix}"), ""), (format!("{RESERVED}:world"), "")].into_iter().collect()
     }
 
+    /// Whether these are of what is reserved under this name.
+    #[must_use]
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.0.contains_key(&format!("{RESERVED}:{name}"))
+    }
+
+    /// The same labels, and one more that is reserved.
+    #[must_use]
+    pub fn and_reserved(mut self, name: &str) -> Self {
+        self.0.insert(format!("{RESERVED}:{name}"), String::new());
+        self
+    }
+
     /// The part of the world that these are the labels of.
     #[must_use]
     pub fn prefix(&self) -> Option<Prefix> {

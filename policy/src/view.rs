@@ -168,19 +168,28 @@ impl Catalog {
         }
     }
 
-    /// The prefixes that a rule names, whether or not it means them.
-    pub(crate) fn prefixes(&self, rule: &Rule) -> BTreeSet<Prefix> {
-        let mut found = BTreeSet::new();
-        let sections = rule.ingress.iter().chain(&rule.egress);
-        for peers in sections.flat_map(|own| own.allow.iter().chain(&own.deny)) {
-            let Peers::These(peers) = &peers.peers else { continue };
-            for cidr in self.resolve(peers).cidrs {
-                found.insert(cidr.prefix);
-                found.extend(cidr.except);
-            }
-        }
-        found
+    /// The parts of the world that a rule names, whether or not it means them.
+    #[must_use]
+    pub fn prefixes(&self, rule: &Rule) -> BTreeSet<Prefix> {
+        let cidrs = named(rule).flat_map(|peers| self.resolve(peers).cidrs);
+        cidrs.flat_map(|cidr| cidr.except.into_iter().chain([cidr.prefix])).collect()
     }
+
+    /// The selectors by which a rule means its peers.
+    #[must_use]
+    pub fn selectors(&self, rule: &Rule) -> Vec<Selector> {
+        named(rule).flat_map(|peers| self.resolve(peers).selectors).collect()
+    }
+}
+
+/// The peers of all parts of a rule.
+fn named(rule: &Rule) -> impl Iterator<Item = &[Peer]> {
+    let sections = rule.ingress.iter().chain(&rule.egress);
+    let rules = sections.flat_map(|section| section.allow.iter().chain(&section.deny));
+    rules.filter_map(|rule| match &rule.peers {
+        Peers::These(peers) => Some(peers.as_slice()),
+        Peers::Any | Peers::Everybody => None,
+    })
 }
 
 impl ServiceBackends {

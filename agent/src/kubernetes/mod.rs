@@ -10,6 +10,7 @@
 //! that does not work leaves everything as it is known, and says so.
 
 mod definition;
+mod groups;
 mod health;
 mod judge;
 mod kinds;
@@ -182,6 +183,8 @@ fn watch(tasks: &mut JoinSet<()>, watches: &Watches) {
         let watches = watches.clone();
         tasks.spawn(async move { watches.follow(kind).await });
     }
+    let groups = watches.clone();
+    tasks.spawn(async move { groups.follow_groups().await });
     for kind in PolicyKind::ALL {
         let watches = watches.clone();
         tasks.spawn(async move { watches.follow_policies(kind).await });

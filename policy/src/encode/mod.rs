@@ -44,6 +44,8 @@ pub struct Encoded {
     /// The identities whose addresses the endpoint needs: those that its rules
     /// name, and everybody where it matters who somebody is not.
     pub identities: BTreeSet<u32>,
+    /// Whether everybody who can be known makes a difference to it.
+    pub names_everybody: bool,
     /// Whether a policy in force restricts what it may reach.
     pub restricts_egress: bool,
     /// What the authors of the endpoint's policies should know: rules that
@@ -54,6 +56,9 @@ pub struct Encoded {
 /// The reserved identity that nobody has. A rule that denies whom nobody is yet
 /// names it: who is unknown might be the first.
 pub(crate) const NOBODY: u32 = 255;
+
+/// What the API server is, wherever it is.
+const API_SERVER: &str = "kube-apiserver";
 
 /// Makes the slice of `endpoint`.
 ///
@@ -70,6 +75,7 @@ pub fn encode(policies: &PolicySet, endpoint: &Endpoint<'_>, view: &ClusterView<
         endpoint,
         view,
         named: parts.map(|(number, _)| *number).collect(),
+        names_everybody: false,
         known,
         rules,
         warnings: Vec::new(),
@@ -85,6 +91,7 @@ pub fn encode(policies: &PolicySet, endpoint: &Endpoint<'_>, view: &ClusterView<
         || audit.as_ref().is_some_and(|own| !is_open(&own.egress_per_port_policies));
     Encoded {
         identities: encoder.named,
+        names_everybody: encoder.names_everybody,
         restricts_egress,
         policy: cilium::NetworkPolicy {
             endpoint_ips: endpoint.ips.iter().map(ToString::to_string).collect(),
@@ -103,7 +110,9 @@ fn known<'a>(view: &ClusterView<'a>, rules: &[&Rule]) -> BTreeMap<u32, &'a Ident
     let prefixes: BTreeSet<Prefix> =
         rules.iter().flat_map(|rule| view.catalog.prefixes(rule)).collect();
     let is_ours = |identity: &Identity| {
-        identity.labels.prefix().is_none_or(|prefix| prefixes.contains(&prefix))
+        let labels = &identity.labels;
+        let is_ours = |prefix| prefixes.contains(&prefix) || labels.is_reserved(API_SERVER);
+        labels.prefix().is_none_or(is_ours)
     };
     let all = view.identities.iter();
     all.filter(|(_, identity)| is_ours(identity)).map(|(number, own)| (*number, own)).collect()
@@ -118,6 +127,7 @@ struct Encoder<'a> {
     rules: Vec<&'a Rule>,
     known: BTreeMap<u32, &'a Identity>,
     named: BTreeSet<u32>,
+    names_everybody: bool,
     warnings: Vec<String>,
 }
 
@@ -154,7 +164,7 @@ impl<'a> Encoder<'a> {
         if sections.iter().all(|(_, section)| !section.default_deny)
             && let Some((rule, _)) = sections.first()
         {
-            rest::open(&rule.path, &self.known, &mut offers);
+            self.names_everybody |= rest::open(&rule.path, &self.known, &mut offers);
         }
         self.warn(conflicts::close(&mut offers));
         self.name(&offers);
@@ -179,6 +189,7 @@ impl<'a> Encoder<'a> {
         self.named.extend(offers.peers());
         self.named.remove(&NOBODY);
         if offers.excludes() {
+            self.names_everybody = true;
             self.named.extend(self.known.keys());
         }
     }

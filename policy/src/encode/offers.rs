@@ -137,6 +137,7 @@ impl<'a> Encoder<'a> {
 
     /// A port that the containers of each peer name.
     fn their_ports(&mut self, name: &str, offer: &Offer<'a>, offers: &mut Offers<'a>) {
+        self.names_everybody |= offer.peers.is_none();
         let mut by_port: BTreeMap<u16, BTreeSet<u32>> = BTreeMap::new();
         for (number, identity) in &self.known {
             if offer.peers.as_ref().is_none_or(|peers| peers.contains(number)) {

@@ -12,8 +12,8 @@ use crate::{model::PortRange, view::Identity};
 
 /// Opens every port to everybody, but to those whose requests are looked at
 /// there: an opening beside a filter would void it. Who is unknown may be one
-/// of them.
-pub(super) fn open(path: &str, known: &BTreeMap<u32, &Identity>, offers: &mut Offers<'_>) {
+/// of them. Says whether it had to name everybody else.
+pub(super) fn open(path: &str, known: &BTreeMap<u32, &Identity>, offers: &mut Offers<'_>) -> bool {
     let path = format!("{path} enableDefaultDeny");
     let rest: Vec<_> = segments(offers)
         .into_iter()
@@ -30,7 +30,9 @@ pub(super) fn open(path: &str, known: &BTreeMap<u32, &Identity>, offers: &mut Of
             Some(Offer { path: Cow::Owned(path.clone()), ports, peers, effect: Effect::Open })
         })
         .collect();
+    let names = rest.iter().any(|offer| offer.peers.is_some());
     offers.0.extend(rest);
+    names
 }
 
 /// Everybody whom none of these is about; none if one is about anybody.

@@ -10,6 +10,7 @@ mod evaluator;
 mod generate;
 mod meaning;
 mod peers;
+mod properties;
 mod random;
 mod reference;
 mod refusals;
