@@ -10,4 +10,6 @@ mod enforcement;
 mod lifecycle;
 mod memory;
 mod redirection;
+mod services;
 mod stage;
+mod world;

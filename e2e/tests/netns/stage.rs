@@ -97,7 +97,15 @@ impl Stage {
 
     /// A memcached without a sidecar, whose `app` label is its name.
     pub(crate) fn server(&self, name: &str) -> Pod {
-        listening(self.run(&pod(name, &json!({"app": name}), "memcached", &[])))
+        self.server_of(name, name)
+    }
+
+    /// The same with another `app` label. Its port has the name `cache`.
+    pub(crate) fn server_of(&self, name: &str, app: &str) -> Pod {
+        let mut manifest = pod(name, &json!({"app": app}), "memcached", &[]);
+        manifest["spec"]["containers"][0]["ports"] =
+            json!([{"name": "cache", "containerPort": MEMCACHED}]);
+        listening(self.run(&manifest))
     }
 
     /// An injected pod from which tests connect, after `change`.
