@@ -43,19 +43,23 @@ fn an_older_connection_that_is_tracked_is_cut() {
     let (server, client) = (stage.server("server"), stage.client("client", &json!({})));
     let track =
         ["iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"];
-    assert_eq!(client.netns_exec(&track).expect("it runs").code, 0);
-    let mut out = client.connect(addresses(&server)[0]).expect("connected");
-    assert_eq!(exchange(&mut out, "get a\r\n"), miss());
-    let before = stat(&server, "cmd_get");
+    for (redirected, chain) in [(&client, "REMORA_OUTBOUND"), (&server, "REMORA_INBOUND")] {
+        assert_eq!(redirected.netns_exec(&track).expect("it runs").code, 0);
+        let mut older = client.connect(addresses(&server)[0]).expect("connected");
+        assert_eq!(exchange(&mut older, "get a\r\n"), miss());
+        let before = stat(&server, "cmd_get");
 
-    redirects(&client);
-    out.write_all(b"get a\r\n").expect("the kernel takes it");
-    let dropped = || packets(&client, "mangle", "REMORA_OUTBOUND", "ESTABLISHED");
-    eventually("it is dropped", || dropped() > 0);
-    assert_eq!(stat(&server, "cmd_get"), before);
-    assert!(is_silent(&mut out));
-    // Those who were there before it are the ones that it is about.
-    assert_eq!(ask(&client, addresses(&server)[0], "get a\r\n"), Answer::Refused);
+        redirects(redirected);
+        older.write_all(b"get a\r\n").expect("the kernel takes it");
+        let dropped = || packets(redirected, "mangle", chain, "ESTABLISHED");
+        eventually("it is dropped", || dropped() > 0);
+        assert_eq!(stat(&server, "cmd_get"), before);
+        assert!(is_silent(&mut older));
+        let cleanup = redirected.netns_exec(&[&init(), "cleanup"]).expect("it runs");
+        assert_eq!(cleanup.code, 0, "{}", cleanup.stderr);
+        // It was about those alone that were there before.
+        assert_eq!(ask(&client, addresses(&server)[0], "get a\r\n"), miss());
+    }
 }
 
 /// Whether nothing has come.

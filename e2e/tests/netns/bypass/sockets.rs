@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Walled, packets, root};
 use crate::egress::{POLICY, addresses, miss};
-use crate::stage::{Answer, MEMCACHED, Stage, ask, stat};
+use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, stat};
 
 /// What a SYN flag and a FIN flag are in a segment's header.
 const SYN: &str = "2";
@@ -64,7 +64,7 @@ fn a_packet_socket_leads_around_the_wall_and_a_raw_one_does_not() {
     let (_, mac) = link.stdout.split_once("link/ether ").expect("an address");
     let mac = mac.split(' ').next().expect("an address");
     assert_eq!(walled.sends(&[], "packet", to, mac), "");
-    crate::stage::eventually("it arrives", || arrivals(&walled.shut) == 1);
+    eventually("it arrives", || arrivals(&walled.shut) == 1);
 }
 
 /// What connection tracking takes for no connection `nat` never sees.
@@ -76,11 +76,17 @@ fn invalid_packets_go_nowhere() {
     let dropped = || packets(&walled.caller, "mangle", "REMORA_OUTBOUND", "INVALID");
     assert_eq!(walled.sends(&[], "raw", to, SYN_AND_FIN), "dropped");
     assert_eq!((dropped(), arrivals(&walled.shut)), (1, 0));
-    // Without the guard it would pass.
+    // Nor do others' come in.
+    let (own, port) = (walled.caller.ipv4().to_string(), MEMCACHED.to_string());
+    let python = ["python3", "-c", super::PACKETS, "raw", &own, &port, SYN_AND_FIN];
+    assert_eq!(walled.shut.netns_exec(&python).expect("it runs").code, 0);
+    let dropped = || packets(&walled.caller, "mangle", "REMORA_INBOUND", "INVALID");
+    eventually("it is dropped", || dropped() == 1);
+    // Without the guard the app's would pass.
     let unguarded = ["iptables", "-t", "mangle", "-F", "REMORA_OUTBOUND"];
     assert_eq!(walled.caller.netns_exec(&unguarded).expect("it runs").code, 0);
     assert_eq!(walled.sends(&[], "raw", to, SYN_AND_FIN), "");
-    crate::stage::eventually("it passes", || arrivals(&walled.shut) == 1);
+    eventually("it passes", || arrivals(&walled.shut) == 1);
 }
 
 /// Threats row 100: nobody else may borrow the pod's identity.
