@@ -157,3 +157,22 @@ spec:
     stage.write_policy("caller.yaml", &by_name.replacen("port: cache", "port: other", 1));
     eventually("not by another", || ask(&caller, address, "get a\r\n") == Answer::Reset);
 }
+
+/// Threats row 101: by its own service a pod comes to itself, not to its proxy
+/// again and again.
+#[test]
+fn a_pod_reaches_itself_by_its_own_service() {
+    let stage = Stage::set();
+    stage.write_policy("caller.yaml", &POLICY.replace("app: caller", "app: cache"));
+    let cache = stage.cache(&[]);
+    write_service(&stage, &json!({"selector": {"app": "cache"}}), &[&cache]);
+    let itself = POLICY.replace("app: caller", "app: cache").replace("app: open", "app: cache");
+    for address in addresses() {
+        assert_eq!(ask(&cache, address, "get a\r\n"), Answer::Reset, "no rule allows it");
+    }
+    stage.write_policy("caller.yaml", &itself);
+    for address in addresses() {
+        eventually("it is reached", || ask(&cache, address, "get a\r\n") == miss());
+    }
+    assert_eq!(cache.restarts("remora").expect("a sidecar"), 0);
+}
