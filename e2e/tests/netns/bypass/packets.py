@@ -1,6 +1,6 @@
 """What an app can send by sockets of its own making: KIND ADDRESS PORT [ARGUMENT]
 
-connect            an ordinary connection; prints what came of it
+connect [SECONDS]  an ordinary connection; prints what came of it
 mark NUMBER        one whose packets carry a mark
 device NAME        one that is bound to a device
 raw FLAGS          a TCP segment by a raw socket, with these flags
@@ -15,11 +15,14 @@ SOURCE_PORT = 40000
 SYN = 2
 
 
-def connect(address, port, *options):
+# An answer takes a millisecond, a reset too: what has not come by then is lost.
+LOST = 0.5
+
+
+def connect(address, port, seconds, *options):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as stream:
-        # An answer takes a millisecond, a refusal too; the rest is lost.
-        stream.settimeout(0.5)
+        stream.settimeout(seconds)
         try:
             for level, name, value in options:
                 stream.setsockopt(level, name, value)
@@ -66,12 +69,12 @@ def datagram(address, payload):
 def main(kind, address, port, argument=""):
     port = int(port)
     if kind == "connect":
-        connect(address, port)
+        connect(address, port, float(argument or 20))
     elif kind == "mark":
-        connect(address, port, (socket.SOL_SOCKET, socket.SO_MARK, int(argument)))
+        connect(address, port, 20, (socket.SOL_SOCKET, socket.SO_MARK, int(argument)))
     elif kind == "device":
         device = argument.encode() + b"\0"
-        connect(address, port, (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device))
+        connect(address, port, LOST, (socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device))
     elif kind == "raw":
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
             try:
