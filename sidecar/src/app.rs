@@ -204,3 +204,27 @@ fn listen(
     });
     bound.map_err(|error| StartError::Listen { what, address, error })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbound(addresses: [&str; 2]) -> Result<usize, String> {
+        let addresses = addresses.map(|address| address.parse().unwrap());
+        let listeners = listen_outbound(&addresses).map_err(|error| error.to_string());
+        listeners.map(|listeners| listeners.len())
+    }
+
+    #[tokio::test]
+    async fn ipv6_may_be_missing_and_ipv4_may_not() {
+        assert_eq!(outbound(["127.0.0.1:0", "[::1]:0"]), Ok(2));
+        // Nobody has these: as ::1 where there is no IPv6.
+        assert_eq!(outbound(["127.0.0.1:0", "[2001:db8::1]:0"]), Ok(1));
+        let error = outbound(["192.0.2.1:0", "[::1]:0"]).unwrap_err();
+        assert!(error.contains("connections that go out on 192.0.2.1:0"), "{error}");
+        // One that is taken is no missing one.
+        let taken = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert!(outbound(["127.0.0.1:0", &address]).is_err());
+    }
+}

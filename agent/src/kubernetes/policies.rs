@@ -14,7 +14,7 @@ use super::watch::{Pause, Watches};
 use crate::world::{Change, Kind, Served};
 
 /// A watch that ends with this.
-struct Following(JoinHandle<()>);
+pub(super) struct Following(pub(super) JoinHandle<()>);
 
 impl Drop for Following {
     fn drop(&mut self) {
@@ -26,7 +26,7 @@ impl Watches {
     /// Follows a kind of policy for as long as this is polled and somebody
     /// takes the changes.
     pub(super) async fn follow_policies(&self, kind: PolicyKind) {
-        let name = kinds::definition(kind);
+        let name = kinds::definition(Kind::Policy(kind));
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kinds::definitions());
         let mut definitions = pin!(watch_object(api, &name));
         let mut pause = Pause::default();

@@ -9,7 +9,10 @@ use remora_api::{
 };
 use remora_parsers::{Protocol, Registry, nearest};
 
-use super::{Effect, Filter, L7Rule, Peers, Reason, Rule, Slice, Table, Tables, TrafficDirection};
+use super::{
+    Effect, Filter, L7Rule, Peers, Reason, Rule, Ruling, Slice, Suspects, Table, Tables,
+    TrafficDirection,
+};
 use crate::matcher::{Matcher, MatcherError, Patterns};
 
 /// How many rules a slice may have: ports, L4 rules and L7 rules together.
@@ -83,10 +86,29 @@ impl Slice {
         policy: &cilium::NetworkPolicy,
         registry: Registry,
     ) -> Result<Self, CompileError> {
-        let mut compiler = Compiler { registry, patterns: Patterns::default(), rules: 0, peers: 0 };
-        let ingress = &policy.ingress_per_port_policies;
-        let egress = &policy.egress_per_port_policies;
+        let (ingress, egress) =
+            (&policy.ingress_per_port_policies, &policy.egress_per_port_policies);
+        let audit = policy.audit.as_ref();
+        let audited = audit.map(|own| {
+            let (ingress, egress) = (&own.ingress_per_port_policies, &own.egress_per_port_policies);
+            Ruling::compile(ingress, egress, registry)
+        });
         Ok(Self {
+            enforced: Ruling::compile(ingress, egress, registry)?,
+            audited: audited.transpose()?,
+        })
+    }
+}
+
+impl Ruling {
+    fn compile(
+        ingress: &[cilium::PortNetworkPolicy],
+        egress: &[cilium::PortNetworkPolicy],
+        registry: Registry,
+    ) -> Result<Self, CompileError> {
+        let mut compiler = Compiler { registry, patterns: Patterns::default(), rules: 0, peers: 0 };
+        Ok(Self {
+            suspects: Suspects::new(ingress, egress),
             tables: Some(Tables {
                 ingress: compiler.table(TrafficDirection::Ingress, ingress)?,
                 egress: compiler.table(TrafficDirection::Egress, egress)?,
@@ -239,7 +261,7 @@ fn shared(name: &str) -> Option<Arc<str>> {
     (!name.is_empty()).then(|| name.into())
 }
 
-fn is_tcp(protocol: i32) -> Result<bool, Problem> {
+pub(super) fn is_tcp(protocol: i32) -> Result<bool, Problem> {
     match Transport::try_from(protocol) {
         Ok(Transport::Tcp) => Ok(true),
         Ok(Transport::Udp | Transport::Icmp) => Ok(false),
@@ -248,7 +270,7 @@ fn is_tcp(protocol: i32) -> Result<bool, Problem> {
 }
 
 /// First and last port. Port 0 stands for all of them.
-fn ports(policy: &cilium::PortNetworkPolicy) -> Result<(u16, u16), Problem> {
+pub(super) fn ports(policy: &cilium::PortNetworkPolicy) -> Result<(u16, u16), Problem> {
     let (first, last) = (policy.port, policy.end_port);
     let wrong = || Problem::Ports { first, last };
     match (u16::try_from(first).map_err(|_| wrong())?, u16::try_from(last).map_err(|_| wrong())?) {

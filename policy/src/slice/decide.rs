@@ -7,7 +7,7 @@ use std::sync::Arc;
 use remora_parsers::{KeyKind, Protocol, Request, Value};
 
 use super::{
-    Admission, Decision, Effect, Filter, L7Rule, Reason, Rule, Slice, Table, TrafficDirection,
+    Admission, Decision, Effect, Filter, L7Rule, Reason, Rule, Ruling, Table, TrafficDirection,
 };
 
 /// The rules of a port that are about one peer, weighed.
@@ -23,11 +23,10 @@ struct Weighed<'a> {
     denies_requests: bool,
 }
 
-impl Slice {
+impl Ruling {
     /// What a connection may do. `peer` is `None` where its identity is
     /// unknown: then only rules that are about everybody are about it.
-    #[must_use]
-    pub fn connection(
+    pub(super) fn connection(
         &self,
         direction: TrafficDirection,
         port: u16,
@@ -36,6 +35,9 @@ impl Slice {
         let Some(table) = self.table(direction) else {
             return Admission::Deny(Decision::dropped(None, Reason::NoPolicy));
         };
+        if peer.is_none() && self.suspects.contain(direction, port) {
+            return Admission::Deny(unmatched_peer(table, direction, port, peer));
+        }
         let weighed = weigh(table, port, peer);
         if let Some(rule) = weighed.denied {
             return Admission::Deny(Decision::dropped(rule.name.as_ref(), Reason::PeerDenied));
@@ -52,8 +54,7 @@ impl Slice {
 
     /// Whether a request may pass. Port and peer are judged anew, so that a
     /// connection that began under another slice is held to this one.
-    #[must_use]
-    pub fn request(
+    pub(super) fn request(
         &self,
         direction: TrafficDirection,
         port: u16,
@@ -64,6 +65,9 @@ impl Slice {
         let Some(table) = self.table(direction) else {
             return Decision::dropped(None, Reason::NoPolicy);
         };
+        if peer.is_none() && self.suspects.contain(direction, port) {
+            return unmatched_peer(table, direction, port, peer);
+        }
         let weighed = weigh(table, port, peer);
         if let Some(rule) = weighed.denied {
             return Decision::dropped(rule.name.as_ref(), Reason::PeerDenied);

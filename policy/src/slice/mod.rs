@@ -1,8 +1,10 @@
 //! One pod's policy, compiled: it decides on connections and on requests.
 
+mod audit;
 mod compile;
 mod decide;
 mod reason;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +15,23 @@ use remora_parsers::Protocol;
 pub use compile::{CompileError, MAX_PEERS, MAX_RULES, Problem};
 pub use reason::{Admission, Decision, Reason, TrafficDirection, Verdict};
 
+use self::suspects::Suspects;
 use crate::matcher::Matcher;
 
 /// What one endpoint may receive and send.
 #[derive(Debug)]
 pub struct Slice {
+    enforced: Ruling,
+    /// What would be enforced if policies in audit mode were.
+    audited: Option<Ruling>,
+}
+
+/// What some policies together say.
+#[derive(Debug)]
+struct Ruling {
     /// None as long as no policy has come.
     tables: Option<Tables>,
+    suspects: Suspects,
 }
 
 #[derive(Debug)]
@@ -78,7 +90,7 @@ impl Slice {
     /// The slice of an endpoint whose policy has not come yet: nothing passes.
     #[must_use]
     pub const fn deny_all() -> Self {
-        Self { tables: None }
+        Self { enforced: Ruling { tables: None, suspects: Suspects::NONE }, audited: None }
     }
 }
 
