@@ -19,6 +19,20 @@ pub(crate) fn policy(ports: Vec<PortNetworkPolicy>) -> NetworkPolicy {
     }
 }
 
+/// The same pod's, where what comes in is nobody's concern.
+pub(crate) fn egress(ports: Vec<PortNetworkPolicy>) -> NetworkPolicy {
+    NetworkPolicy {
+        ingress_per_port_policies: vec![unrestricted()],
+        egress_per_port_policies: ports,
+        ..policy(Vec::new())
+    }
+}
+
+/// All ports of a direction that no policy restricts.
+pub(crate) fn unrestricted() -> PortNetworkPolicy {
+    PortNetworkPolicy { port: 0, end_port: 0, protocol: 0, rules: Vec::new() }
+}
+
 /// One identity on 127.0.0.1.
 pub(crate) fn hosts(identity: u32) -> [NetworkPolicyHosts; 1] {
     [NetworkPolicyHosts { policy: identity.into(), host_addresses: vec!["127.0.0.1/32".into()] }]

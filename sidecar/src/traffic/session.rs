@@ -2,9 +2,10 @@
 //!
 //! Bytes are read into one buffer that all connections of a thread share, so
 //! that an idle connection holds none. What waits to be written is bounded:
-//! nothing is read that could make more of it than that.
+//! nothing is read that could make more of it than that. Long stretches that
+//! the parser lets pass unseen go through a pipe, without coming here.
 
-use std::{cell::RefCell, io, mem, time::Duration};
+use std::{io, mem, time::Duration};
 
 use remora_parsers::{Blame, Direction, Driver};
 use tokio::{
@@ -14,19 +15,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Stop,
-    judge::Court,
-    sandbox,
-    socket::{end_writing, reset},
+use super::{Stage, Stop, judge::Court, sandbox, socket::reset};
+use crate::{
+    errors::Error,
+    limits::{Ticket, deadline::Deadline},
+    relay::{
+        Borrowed, MUCH_BYTES, PIPE_BYTES, Pipes, end_writing, interest, ready, retry, with_scratch,
+    },
 };
-use crate::errors::Error;
 
 /// While so many bytes wait to be written, no more are read that would join them.
 const MAX_UNWRITTEN: usize = 64 << 10;
-
-/// The most bytes of one read.
-const READ_BYTES: usize = 64 << 10;
 
 /// A drained output buffer of more than this is given back.
 const KEPT_BYTES: usize = 4 << 10;
@@ -35,16 +34,17 @@ const KEPT_BYTES: usize = 4 << 10;
 /// before it broke.
 const DELIVER: Duration = Duration::from_secs(1);
 
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
-
 /// One connection under a parser.
 pub(super) struct Session<'s> {
     client: Peer,
     server: Peer,
     driver: Driver,
     court: Court<'s>,
+    pipes: &'s Pipes,
+    deadline: Deadline,
+    ticket: Ticket,
+    /// How far it knows a stop to have come.
+    stage: Stage,
 }
 
 /// One of the two sockets.
@@ -54,6 +54,19 @@ struct Peer {
     ended: bool,
     /// It was told that nothing more will come.
     told: bool,
+    /// What it has sent to pass unseen. It goes before the driver's output.
+    pipe: Option<Borrowed>,
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, ended: false, told: false, pipe: None }
+    }
+
+    /// Bytes of its that lie in the pipe.
+    fn piped(&self) -> usize {
+        self.pipe.as_ref().map_or(0, Borrowed::held)
+    }
 }
 
 impl<'s> Session<'s> {
@@ -62,9 +75,19 @@ impl<'s> Session<'s> {
         server: TcpStream,
         driver: Driver,
         court: Court<'s>,
+        ticket: Ticket,
     ) -> Self {
-        let peer = |stream| Peer { stream, ended: false, told: false };
-        Self { client: peer(client), server: peer(server), driver, court }
+        let shared = court.shared();
+        Self {
+            client: Peer::new(client),
+            server: Peer::new(server),
+            driver,
+            pipes: &shared.pipes,
+            deadline: Deadline::for_requests(&shared.config.limits),
+            court,
+            ticket,
+            stage: Stage::Serve,
+        }
     }
 
     /// Moves bytes until both directions have ended and were passed on.
@@ -85,12 +108,61 @@ impl<'s> Session<'s> {
             }
             // A connection that always has something to do lets others run.
             consume_budget().await;
-            tokio::select! {
-                ready = ready(&self.client, client) => self.client_ready(ready)?,
-                ready = ready(&self.server, server) => self.server_ready(ready)?,
-                () = stop.asked() => return Err(Error::Stopped),
+            if self.is_over()? {
+                return Ok(());
             }
+            tokio::select! {
+                ready = ready(&self.client.stream, client) => self.client_ready(ready)?,
+                ready = ready(&self.server.stream, server) => self.server_ready(ready)?,
+                late = self.deadline.passed() => return Err(Error::Late(late)),
+                stage = stop.beyond(self.stage) => self.stage = stage,
+            }
+            self.account()?;
         }
+    }
+
+    /// Notes what is held and whether it is whole, and holds it to its limits.
+    fn account(&mut self) -> Result<(), Error> {
+        let begun = self.driver.held() > 0 && self.driver.wants(Direction::Request);
+        self.deadline.incomplete(begun);
+        let held =
+            self.driver.held().saturating_add(self.for_client()).saturating_add(self.for_server());
+        self.ticket.hold(held).map_err(Error::Full)?;
+        self.court.flood().map_or(Ok(()), |most| Err(Error::Flood(most)))
+    }
+
+    /// Whether a stop ends it here.
+    fn is_over(&mut self) -> Result<bool, Error> {
+        match self.stage {
+            Stage::Serve => Ok(false),
+            Stage::Drain => self.at_rest(),
+            Stage::End => Err(Error::Stopped),
+        }
+    }
+
+    /// Whether it is between two requests, so that nobody misses anything when
+    /// it ends here: a request that has come already counts.
+    fn at_rest(&mut self) -> Result<bool, Error> {
+        let rests = |session: &Self| {
+            session.driver.at_rest() && session.client.piped() == 0 && session.server.piped() == 0
+        };
+        if !rests(self) {
+            return Ok(false);
+        }
+        if self.driver.wants(Direction::Request) {
+            self.read(Direction::Request)?;
+        }
+        Ok(rests(self))
+    }
+
+    /// Bytes on their way to the client.
+    fn for_client(&mut self) -> usize {
+        self.driver.output(Direction::Reply).len().saturating_add(self.server.piped())
+    }
+
+    /// Likewise to the server.
+    fn for_server(&mut self) -> usize {
+        self.driver.output(Direction::Request).len().saturating_add(self.client.piped())
     }
 
     /// Ends it without another byte.
@@ -117,16 +189,16 @@ impl<'s> Session<'s> {
 
     /// Requests are answered to the client too, so both outputs count.
     fn client_interest(&mut self) -> Option<Interest> {
-        let to_client = self.driver.output(Direction::Reply).len();
-        let to_server = self.driver.output(Direction::Request).len();
+        let (to_client, to_server) = (self.for_client(), self.for_server());
         let room = to_client.max(to_server) < MAX_UNWRITTEN;
+        let room = room && self.client.piped() == 0;
         interest(self.driver.wants(Direction::Request) && room, to_client > 0)
     }
 
     fn server_interest(&mut self) -> Option<Interest> {
-        let to_client = self.driver.output(Direction::Reply).len();
-        let to_server = self.driver.output(Direction::Request).len();
+        let (to_client, to_server) = (self.for_client(), self.for_server());
         let room = to_client < MAX_UNWRITTEN;
+        let room = room && self.server.piped() == 0;
         interest(self.driver.wants(Direction::Reply) && room, to_server > 0)
     }
 
@@ -154,17 +226,21 @@ impl<'s> Session<'s> {
 
     /// Takes what the speaker of `direction` has sent.
     fn read(&mut self, direction: Direction) -> Result<(), Error> {
-        let Self { client, server, driver, court } = self;
+        if self.read_unseen(direction)? {
+            return Ok(());
+        }
+        let Self { client, server, driver, court, deadline, .. } = self;
         let speaker = match direction {
             Direction::Request => client,
             Direction::Reply => server,
         };
-        SCRATCH.with_borrow_mut(|scratch| match speaker.stream.try_read(scratch) {
+        with_scratch(|scratch| match speaker.stream.try_read(scratch) {
             Ok(0) => {
                 speaker.ended = true;
                 sandbox::run(|| driver.end(direction, court))
             }
             Ok(n) => {
+                deadline.heard(direction == Direction::Request);
                 let bytes = scratch.get(..n).unwrap_or_default();
                 sandbox::run(|| driver.data(direction, bytes, court))
             }
@@ -173,12 +249,57 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Sends on what may leave in `direction`.
-    fn write(&mut self, direction: Direction) -> Result<(), Error> {
-        let listener = match direction {
-            Direction::Request => &self.server,
-            Direction::Reply => &self.client,
+    /// Likewise, where what comes next is nobody's business; false where there
+    /// is not much of that, or no pipe for it.
+    fn read_unseen(&mut self, direction: Direction) -> Result<bool, Error> {
+        let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
+        let Self { client, server, driver, court, pipes, deadline, .. } = self;
+        let speaker = match direction {
+            Direction::Request => client,
+            Direction::Reply => server,
         };
+        if passing < MUCH_BYTES {
+            return Ok(false);
+        }
+        if speaker.pipe.is_none() {
+            speaker.pipe = pipes.borrow();
+        }
+        let Some(pipe) = &mut speaker.pipe else { return Ok(false) };
+        match pipe.fill(&speaker.stream, passing.min(PIPE_BYTES)) {
+            Ok(0) => {
+                speaker.pipe = None;
+                speaker.ended = true;
+                sandbox::run(|| driver.end(direction, court))?;
+            }
+            Ok(n) => {
+                deadline.heard(direction == Direction::Request);
+                let n = u64::try_from(n).unwrap_or(u64::MAX);
+                sandbox::run(|| driver.passed(direction, n, court))?;
+                self.write(direction)?;
+            }
+            Err(error) if retry(&error) => speaker.pipe = None,
+            Err(error) => return Err(Error::gone(Blame::speaker(direction), error)),
+        }
+        Ok(true)
+    }
+
+    /// Sends on what may leave in `direction`: what is in the pipe, then what
+    /// the driver has made of it.
+    fn write(&mut self, direction: Direction) -> Result<(), Error> {
+        let (speaker, listener) = match direction {
+            Direction::Request => (&mut self.client, &self.server),
+            Direction::Reply => (&mut self.server, &self.client),
+        };
+        let gone = |error| Error::gone(Blame::speaker(direction.opposite()), error);
+        if let Some(pipe) = &mut speaker.pipe {
+            pipe.drain(&listener.stream).map_err(gone)?;
+            if pipe.held() > 0 {
+                return Ok(());
+            }
+            if self.driver.passing(direction) == 0 {
+                speaker.pipe = None;
+            }
+        }
         let output = self.driver.output(direction);
         if output.is_empty() {
             return Ok(());
@@ -192,7 +313,7 @@ impl<'s> Session<'s> {
                 Ok(())
             }
             Err(error) if retry(&error) => Ok(()),
-            Err(error) => Err(Error::gone(Blame::speaker(direction.opposite()), error)),
+            Err(error) => Err(gone(error)),
         }
     }
 
@@ -203,32 +324,12 @@ impl<'s> Session<'s> {
             Direction::Reply => (&self.server, &mut self.client),
         };
         let finished = speaker.ended && self.driver.finished(direction);
-        if finished && !listener.told && self.driver.output(direction).is_empty() {
+        let sent = self.driver.output(direction).is_empty() && speaker.piped() == 0;
+        if finished && !listener.told && sent {
             end_writing(&listener.stream);
             listener.told = true;
         }
     }
-}
-
-fn interest(read: bool, write: bool) -> Option<Interest> {
-    match (read, write) {
-        (false, false) => None,
-        (true, false) => Some(Interest::READABLE),
-        (false, true) => Some(Interest::WRITABLE),
-        (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-    }
-}
-
-/// Waits until a socket is ready for anything of interest.
-async fn ready(peer: &Peer, interest: Option<Interest>) -> io::Result<Ready> {
-    match interest {
-        Some(interest) => peer.stream.ready(interest).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn retry(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Writes the last bytes and the end, then reads until the peer has ended too.
@@ -237,7 +338,7 @@ async fn farewell(stream: &mut TcpStream, last: &[u8]) -> io::Result<()> {
     stream.shutdown().await?;
     loop {
         stream.readable().await?;
-        match SCRATCH.with_borrow_mut(|scratch| stream.try_read(scratch)) {
+        match with_scratch(|scratch| stream.try_read(scratch)) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) if retry(&error) => {}

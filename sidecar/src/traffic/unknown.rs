@@ -1,8 +1,8 @@
-//! Clients of the cluster whose identity is not known yet. A pod may connect
-//! before the agent's word of it has come, so a connection that is denied for
-//! lack of an identity alone waits for that word, within bounds.
+//! Peers of the cluster whose identity is not known yet. A pod may connect, or
+//! be connected to, before the agent's word of it has come, so a connection that
+//! is denied for lack of an identity alone waits for that word, within bounds.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use remora_policy::{Admission, Holder, Reason};
 use tokio::{
@@ -15,19 +15,26 @@ use crate::errors::{Error, Unknown};
 /// How many may wait at a time.
 const MAX_WAITING: usize = 1024;
 
-/// How long a client that has become known may wait for the policy that names
+/// How long a peer that has become known may wait for the policy that names
 /// it: the agent tells a change's addresses before its rules, which it holds
 /// back for at most so long.
 const RULES_FOLLOW: Duration = Duration::from_secs(1);
 
-/// Who a client is, and what policy says to that.
+/// Who a peer is, and what policy says to that.
 #[derive(Debug, Clone)]
 pub(super) struct View {
+    /// Where the connection leads.
+    pub(super) target: SocketAddr,
     pub(super) holder: Holder,
     pub(super) admission: Admission,
 }
 
 impl View {
+    /// Whether it is denied for lack of an identity alone.
+    pub(super) fn may_become_known(&self) -> bool {
+        self.holder == Holder::Unknown && self.is_open()
+    }
+
     /// Whether an identity, or other rules for it, could still admit it.
     ///
     /// A port that no rule is about counts: rules that name nobody are left
@@ -61,15 +68,16 @@ impl WaitingRoom {
     /// something changes, until that is final or time is up.
     ///
     /// # Errors
-    /// [`Error::Unknown`] when it stays unknown who connects.
+    /// [`Error::Unknown`] when it stays unknown who the peer is; what `view`
+    /// fails with.
     pub(super) async fn admission(
         &self,
         changes: &mut watch::Receiver<()>,
-        view: impl Fn() -> View,
-    ) -> Result<Admission, Error> {
-        let mut now = view();
-        if now.holder != Holder::Unknown || !now.is_open() {
-            return Ok(now.admission);
+        view: impl Fn() -> Result<View, Error>,
+    ) -> Result<View, Error> {
+        let mut now = view()?;
+        if !now.may_become_known() {
+            return Ok(now);
         }
         let Ok(_seat) = self.seats.try_acquire() else {
             return Err(Error::Unknown(Unknown::Crowded(MAX_WAITING)));
@@ -78,9 +86,9 @@ impl WaitingRoom {
         let mut until = patience;
         while let Ok(Ok(())) = timeout_at(until, changes.changed()).await {
             let before = now.holder;
-            now = view();
+            now = view()?;
             if !now.is_open() {
-                return Ok(now.admission);
+                return Ok(now);
             }
             if now.holder == Holder::Unknown {
                 until = patience;
@@ -90,7 +98,7 @@ impl WaitingRoom {
         }
         match now.holder {
             Holder::Unknown => Err(Error::Unknown(Unknown::Late(self.patience))),
-            Holder::Identity(_) | Holder::Nobody => Ok(now.admission),
+            Holder::Identity(_) | Holder::Nobody => Ok(now),
         }
     }
 }

@@ -2,10 +2,10 @@
 //! as policy admits them.
 
 use remora_policy::Admission;
-use tokio::{io::copy_bidirectional, net::TcpStream, sync::watch};
+use tokio::{net::TcpStream, sync::watch};
 
 use super::{Stop, socket::reset};
-use crate::errors::Error;
+use crate::{errors::Error, relay::Broken};
 
 /// Copies both ways, passing on each end, until both have ended or policy has
 /// changed its mind.
@@ -13,8 +13,9 @@ use crate::errors::Error;
 /// # Errors
 /// Why it ended otherwise; both peers were reset.
 pub(super) async fn forward(
-    mut client: TcpStream,
-    mut server: TcpStream,
+    client: TcpStream,
+    server: TcpStream,
+    relay: impl AsyncFnOnce(&TcpStream, &TcpStream) -> Result<(), Broken>,
     changes: watch::Receiver<()>,
     still: impl Fn() -> Result<(), Error>,
     mut stop: Stop,
@@ -23,9 +24,7 @@ pub(super) async fn forward(
         biased;
         error = revoked(changes, still) => Err(error),
         () = stop.asked() => Err(Error::Stopped),
-        copied = copy_bidirectional(&mut client, &mut server) => {
-            copied.map(|_| ()).map_err(Error::Cut)
-        }
+        relayed = relay(&client, &server) => relayed.map_err(Error::relaying),
     };
     if ended.is_err() {
         reset(client);

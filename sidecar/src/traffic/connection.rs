@@ -1,4 +1,4 @@
-//! One inbound connection: where it goes, whether it may, and how.
+//! One connection: where it goes, whether it may, and how.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,47 +12,62 @@ use super::{
     opaque, origin, sandbox,
     session::Session,
     socket::{reset, tune},
+    target::Parties,
     unknown::View,
 };
 use crate::{
     access_log::{Event, Flow, Outcome},
     errors::{Close, Error, Label},
+    limits::{Full, Ticket, deadline::Deadline},
+    relay,
     snapshot::Snapshot,
 };
 
-/// How long the app may take to accept. Its kernel answers at once unless its
-/// queue is full; clients give up in about this time.
+/// How long the server may take to accept. Its kernel answers at once unless
+/// its queue is full; clients give up in about this time.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Who talks to whom, and all that is needed to judge and to log it.
 #[derive(Clone, Copy)]
 pub(super) struct Connection<'s> {
-    source: SocketAddr,
-    destination: SocketAddr,
+    parties: Parties,
+    /// Who is dialled: what the client dialled, or a backend of that service.
+    target: SocketAddr,
     shared: &'s Shared,
 }
 
 /// Serves a connection to its end, and logs that end where policy or an error
 /// brought it about.
-pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Shared>, stop: Stop) {
-    let destination = match origin::find(&client, &shared.config) {
+pub(super) async fn serve(
+    client: TcpStream,
+    source: SocketAddr,
+    direction: TrafficDirection,
+    shared: Arc<Shared>,
+    mut ticket: Ticket,
+    stop: Stop,
+) {
+    let destination = match origin::find(&client, direction, &shared.config) {
         Ok(destination) => destination,
         Err(error) => {
-            log(&shared, Flow { source, destination: None }, None, &error);
+            let flow = Flow { direction, source, destination: None, backend: None };
+            log(&shared, flow, None, None, &error);
             return reset(client);
         }
     };
-    tune(&client);
-    let connection = Connection { source, destination, shared: &shared };
+    tune(&client, shared.config.limits.peer);
+    let parties = Parties { direction, source, destination, number: shared.next_number() };
+    let connection = Connection { parties, target: destination, shared: &shared };
     // Subscribed to before the decision: no change falls between the two.
     let mut changes = shared.store.changes();
-    let admission = match connection.admitted(&mut changes, stop.clone()).await {
-        Ok(admission) => admission,
+    let View { target, admission, .. } = match connection.admitted(&mut changes, stop.clone()).await
+    {
+        Ok(view) => view,
         Err(error) => {
             connection.log(None, &error);
             return reset(client);
         }
     };
+    let connection = Connection { target, ..connection };
     match admission {
         Admission::Deny(decision) => {
             connection.log(None, &Error::Denied(decision));
@@ -61,24 +76,39 @@ pub(super) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
         Admission::Opaque(decision) => {
             connection.audit(&decision);
             let Some((client, server)) = connection.dial(client, None).await else { return };
+            let _listed = shared.live.enter(parties.number, connection.flow(), None);
             let still = || connection.still_forwarded();
-            match opaque::forward(client, server, changes, still, stop).await {
+            let relay = async |client: &TcpStream, server: &TcpStream| {
+                let mut deadline = Deadline::for_bytes(&shared.config.limits);
+                relay::relay(client, server, &shared.pipes, &mut deadline, &mut ticket).await
+            };
+            match opaque::forward(client, server, relay, changes, still, stop).await {
                 Ok(()) => shared.metrics.connection(Label::Ended),
                 Err(error) => connection.log(None, &error),
             }
         }
-        Admission::Parse(protocol) => connection.parse(client, protocol, stop).await,
+        Admission::Parse(protocol) => connection.parse(client, protocol, ticket, stop).await,
     }
 }
 
-impl Connection<'_> {
-    /// Who the client is by the newest policy, and what that says of the
-    /// connection as such.
+/// Turns a client away, and logs why.
+pub(super) fn refuse(
+    client: TcpStream,
+    source: SocketAddr,
+    direction: TrafficDirection,
+    shared: &Shared,
+    full: Full,
+) {
+    let flow = Flow { direction, source, destination: None, backend: None };
+    log(shared, flow, None, None, &Error::Full(full));
+    reset(client);
+}
+
+impl<'s> Connection<'s> {
+    /// Who the peer is by the newest policy, and what that says of the
+    /// connection as such, now that it is known where it leads.
     fn view(&self) -> View {
-        let snapshot = self.shared.store.load();
-        let holder = snapshot.hosts.holder(self.source.ip());
-        let (direction, peer) = (TrafficDirection::Ingress, holder.identity());
-        View { holder, admission: snapshot.slice.connection(direction, self.port(), peer) }
+        self.parties.judged(&self.shared.store.load(), self.target)
     }
 
     /// Whether the newest policy still lets its bytes through unseen. What a
@@ -89,7 +119,7 @@ impl Connection<'_> {
     fn still_forwarded(&self) -> Result<(), Error> {
         let snapshot = self.shared.store.load();
         let peer = self.identity(&snapshot);
-        match snapshot.slice.forwards(TrafficDirection::Ingress, self.port(), peer) {
+        match snapshot.slice.forwards(self.direction(), self.port(), peer) {
             true => Ok(()),
             false => opaque::still_admitted(self.view().admission),
         }
@@ -110,7 +140,7 @@ impl Connection<'_> {
             l7proto: None,
             request: None,
             rule: decision.rule.as_deref(),
-            reason: &decision.reason.to_string(),
+            reason: &decision.reason,
             error: None,
             policy_version: &snapshot.version,
         });
@@ -119,21 +149,29 @@ impl Connection<'_> {
     /// What becomes of the connection, once it is known whose it is.
     ///
     /// # Errors
-    /// It does not become known, or there is no time left for it.
+    /// It does not become known, nobody is there, or no time is left for it.
     async fn admitted(
         &self,
         changes: &mut watch::Receiver<()>,
         mut stop: Stop,
-    ) -> Result<Admission, Error> {
+    ) -> Result<View, Error> {
+        let Shared { store, config, waiting, .. } = self.shared;
+        let view = || self.parties.view(&store.load(), config);
         tokio::select! {
             biased;
             () = stop.asked() => Err(Error::Stopped),
-            admission = self.shared.waiting.admission(changes, || self.view()) => admission,
+            view = waiting.admission(changes, view) => view,
         }
     }
 
     /// Forwards what the parser and policy let through.
-    async fn parse(&self, client: TcpStream, protocol: &'static Protocol, stop: Stop) {
+    async fn parse(
+        &self,
+        client: TcpStream,
+        protocol: &'static Protocol,
+        ticket: Ticket,
+        stop: Stop,
+    ) {
         let driver = match sandbox::driver(protocol) {
             Ok(driver) => driver,
             Err(error) => {
@@ -142,7 +180,8 @@ impl Connection<'_> {
             }
         };
         let Some((client, server)) = self.dial(client, Some(protocol)).await else { return };
-        let mut session = Session::new(client, server, driver, Court::new(*self, protocol));
+        let _listed = self.shared.live.enter(self.parties.number, self.flow(), Some(protocol.name));
+        let mut session = Session::new(client, server, driver, Court::new(*self, protocol), ticket);
         match session.run(stop).await {
             Ok(()) => self.shared.metrics.connection(Label::Ended),
             Err(error) => {
@@ -155,21 +194,21 @@ impl Connection<'_> {
         }
     }
 
-    /// Connects to the app. Where it does not answer, neither do we: the
+    /// Connects to the server. Where it does not answer, neither do we: the
     /// client is reset, as without a proxy.
     async fn dial(
         &self,
         client: TcpStream,
         protocol: Option<&'static Protocol>,
     ) -> Option<(TcpStream, TcpStream)> {
-        let dialled = timeout(CONNECT, TcpStream::connect(self.destination)).await;
+        let dialled = timeout(CONNECT, TcpStream::connect(self.target)).await;
         match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(server) => {
-                tune(&server);
+                tune(&server, self.shared.config.limits.peer);
                 Some((client, server))
             }
             Err(error) => {
-                self.log(protocol, &Error::Unreachable(error));
+                self.log(protocol, &Error::dialling(error));
                 reset(client);
                 None
             }
@@ -177,42 +216,54 @@ impl Connection<'_> {
     }
 
     fn log(&self, protocol: Option<&'static Protocol>, error: &Error) {
-        log(self.shared, self.flow(), protocol, error);
+        let identity = self.identity(&self.shared.store.load());
+        log(self.shared, self.flow(), identity, protocol, error);
     }
 
     pub(super) fn flow(&self) -> Flow {
-        Flow { source: self.source, destination: Some(self.destination) }
+        let Parties { direction, source, destination, .. } = self.parties;
+        let backend = (self.target != destination).then_some(self.target);
+        Flow { direction, source, destination: Some(destination), backend }
     }
 
-    /// The port that the client wanted, and policy is about.
+    pub(super) fn direction(&self) -> TrafficDirection {
+        self.parties.direction
+    }
+
+    /// The server's port, which policy is about.
     pub(super) fn port(&self) -> u16 {
-        self.destination.port()
+        self.target.port()
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &'s Shared {
         self.shared
     }
 
-    /// The client's identity in `snapshot`.
+    /// The peer's identity in `snapshot`.
     pub(super) fn identity(&self, snapshot: &Snapshot) -> Option<u32> {
-        snapshot.hosts.lookup(self.source.ip())
+        snapshot.hosts.lookup(self.parties.peer(self.target))
     }
 }
 
 /// Logs and counts the end of a connection that did not simply end.
-fn log(shared: &Shared, flow: Flow, protocol: Option<&'static Protocol>, error: &Error) {
-    let snapshot = shared.store.load();
+fn log(
+    shared: &Shared,
+    flow: Flow,
+    identity: Option<u32>,
+    protocol: Option<&'static Protocol>,
+    error: &Error,
+) {
     let label = error.label();
     shared.metrics.connection(label);
     shared.record(&Event {
         outcome: label.outcome(),
         flow,
-        identity: snapshot.hosts.lookup(flow.source.ip()),
+        identity,
         l7proto: protocol.map(|protocol| protocol.name),
         request: None,
         rule: error.rule(),
-        reason: &error.to_string(),
+        reason: &error,
         error: Some(label.name()),
-        policy_version: &snapshot.version,
+        policy_version: &shared.store.load().version,
     });
 }

@@ -1,28 +1,47 @@
-//! Inbound traffic: accepts what was redirected to the proxy.
+//! Traffic of either direction: accepts what was redirected to the proxy.
 
 mod connection;
 mod judge;
+mod live;
 mod opaque;
 mod origin;
 mod sandbox;
 mod session;
 mod socket;
+mod stop;
+mod target;
 mod unknown;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use remora_policy::TrafficDirection;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-pub(crate) use self::{socket::listen, unknown::WaitingRoom};
+use self::stop::{Stage, Stop};
+pub(crate) use self::{
+    live::Live,
+    socket::{lacks_ipv6, listen},
+    unknown::WaitingRoom,
+};
 use crate::{
-    access_log::{AccessLog, Event},
+    access_log::{AccessLog, Event, Recorded},
     config::Config,
+    limits::Ledger,
     metrics::Metrics,
+    relay::Pipes,
     snapshot::Store,
 };
 
@@ -40,38 +59,41 @@ pub(crate) struct Shared {
     pub(crate) log: AccessLog,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) waiting: WaitingRoom,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) pipes: Pipes,
+    pub(crate) numbers: AtomicU64,
+    pub(crate) live: Live,
+}
+
+/// Where connections of one direction arrive.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) direction: TrafficDirection,
+    pub(crate) listener: TcpListener,
 }
 
 impl Shared {
-    /// Logs one event, or counts it as lost.
+    /// A number for a new connection.
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Logs one event, or counts it as missing.
     fn record(&self, event: &Event<'_>) {
-        if !self.log.record(event) {
-            self.metrics.log_lost();
+        match self.log.record(event) {
+            Recorded::Written => {}
+            Recorded::LeftOut => self.metrics.log_left_out(),
+            Recorded::Lost => self.metrics.log_lost(),
         }
     }
 }
 
-/// Tells a connection that its time is up.
-#[derive(Debug, Clone)]
-struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Waits until connections have to end.
-    async fn asked(&mut self) {
-        // Whoever could ask is gone: that is asking, too.
-        let _ = self.0.wait_for(|stopped| *stopped).await;
-    }
-}
-
-/// Serves connections until `shutdown`; then accepts no more, lets those in
-/// flight finish within the configured bound, and stops the rest.
-pub(crate) async fn run(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    shutdown: impl Future<Output = ()>,
-) {
-    let (stop, stopped) = watch::channel(false);
-    let stopped = Stop(stopped);
+/// Serves the connections of one door until `shutdown`; then accepts no more,
+/// lets those in flight finish their requests within the configured bound, and
+/// stops the rest.
+pub(crate) async fn run(door: Door, shared: Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let Door { direction, listener } = door;
+    let (stop, stopped) = Stop::new();
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -81,27 +103,33 @@ pub(crate) async fn run(
             Some(ended) = connections.join_next() => note_panic(&ended),
             (client, source) = accept(&listener) => {
                 let source = origin::canonical(source);
-                connections.spawn(connection::serve(
-                    client, source, Arc::clone(&shared), stopped.clone(),
-                ));
+                // All that goes out comes from one address: this pod's.
+                let stranger = (direction == TrafficDirection::Ingress).then_some(source.ip());
+                match shared.ledger.admit(stranger) {
+                    Ok(ticket) => _ = connections.spawn(connection::serve(
+                        client, source, direction, Arc::clone(&shared), ticket, stopped.clone(),
+                    )),
+                    Err(full) => connection::refuse(client, source, direction, &shared, full),
+                }
             }
         }
     }
     drop(listener);
+    stop.send_replace(Stage::Drain);
     let drained = timeout(shared.config.drain, drain(&mut connections)).await;
     if drained.is_err() {
         tracing::info!(
             connections = connections.len(),
             "still open after the drain; stopping them"
         );
-        stop.send_replace(true);
+        stop.send_replace(Stage::End);
         // Those that do not even notice are dropped with the set.
         let _ = timeout(STOP, drain(&mut connections)).await;
     }
 }
 
 /// The next connection. An error costs at most that one: the loop never ends.
-async fn accept(listener: &TcpListener) -> (TcpStream, std::net::SocketAddr) {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,

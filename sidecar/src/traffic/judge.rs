@@ -1,31 +1,49 @@
 //! Judges a connection's requests, each by the newest policy, and logs them.
 
-use remora_parsers::{Host, Judge, Protocol, Request, Verdict};
-use remora_policy::{self as policy, Decision, TrafficDirection};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use super::connection::Connection;
+use remora_parsers::{Host, Judge, Protocol, Request, Verdict};
+use remora_policy::{self as policy, Decision};
+
+use super::{Shared, connection::Connection};
 use crate::{
     access_log::{Event, Outcome},
     snapshot::Snapshot,
 };
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The judge of one connection.
 pub(super) struct Court<'s> {
     connection: Connection<'s>,
     protocol: &'static Protocol,
+    denials: Denials,
     /// The policy behind the last denial.
     policy: Option<String>,
 }
 
 impl<'s> Court<'s> {
     pub(super) fn new(connection: Connection<'s>, protocol: &'static Protocol) -> Self {
-        Self { connection, protocol, policy: None }
+        let most = connection.shared().config.limits.denials;
+        Self { connection, protocol, denials: Denials::new(most), policy: None }
+    }
+
+    pub(super) fn shared(&self) -> &'s Shared {
+        self.connection.shared()
+    }
+
+    /// How many denials a second are borne, if there were more.
+    pub(super) fn flood(&self) -> Option<u64> {
+        self.denials.exceeded()
     }
 
     fn decide(&self, snapshot: &Snapshot, request: &Request<'_>) -> Decision {
         let Self { connection, protocol, .. } = self;
         snapshot.slice.request(
-            TrafficDirection::Ingress,
+            connection.direction(),
             connection.port(),
             connection.identity(snapshot),
             protocol.name,
@@ -57,9 +75,10 @@ impl<'s> Court<'s> {
             policy::Verdict::Audit => (Verdict::Allow, Outcome::Audit),
             policy::Verdict::Dropped => (Verdict::Deny, Outcome::Dropped),
         };
-        let (rule, reason) = (decision.rule.as_deref(), decision.reason.to_string());
-        self.record(snapshot, request, &Ruling { outcome, rule, reason: &reason });
+        let (rule, reason) = (decision.rule.as_deref(), &decision.reason);
+        self.record(snapshot, request, &Ruling { outcome, rule, reason });
         if verdict == Verdict::Deny {
+            self.denials.count();
             self.policy = decision.policy().map(str::to_owned);
         }
         verdict
@@ -70,7 +89,7 @@ impl<'s> Court<'s> {
 struct Ruling<'a> {
     outcome: Outcome,
     rule: Option<&'a str>,
-    reason: &'a str,
+    reason: &'a dyn fmt::Display,
 }
 
 impl Judge for Court<'_> {
@@ -85,7 +104,7 @@ impl Judge for Court<'_> {
     fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
         let snapshot = self.connection.shared().store.load();
         let (decisions, denied) = snapshot.slice.requests(
-            TrafficDirection::Ingress,
+            self.connection.direction(),
             self.connection.port(),
             self.connection.identity(&snapshot),
             self.protocol.name,
@@ -108,8 +127,34 @@ impl Judge for Court<'_> {
     fn refused(&mut self, request: &Request<'_>, reason: &'static str) {
         let snapshot = self.connection.shared().store.load();
         let outcome = Outcome::Error;
-        self.record(&snapshot, request, &Ruling { outcome, rule: None, reason });
+        self.record(&snapshot, request, &Ruling { outcome, rule: None, reason: &reason });
     }
 }
 
 impl Host for Court<'_> {}
+
+/// The denials of a connection within a second.
+struct Denials {
+    most: u64,
+    count: u64,
+    since: Instant,
+}
+
+impl Denials {
+    fn new(most: u64) -> Self {
+        Self { most, count: 0, since: Instant::now() }
+    }
+
+    fn count(&mut self) {
+        let now = Instant::now();
+        // Once exceeded it stays so: the connection is to end.
+        if self.exceeded().is_none() && now.duration_since(self.since) >= SECOND {
+            (self.count, self.since) = (0, now);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn exceeded(&self) -> Option<u64> {
+        (self.count > self.most).then_some(self.most)
+    }
+}

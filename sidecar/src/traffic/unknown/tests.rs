@@ -26,6 +26,10 @@ fn allowed() -> Admission {
     Admission::Opaque(Decision { verdict: Verdict::Forwarded, rule: None, reason })
 }
 
+fn view(holder: Holder, admission: Admission) -> View {
+    View { target: "10.0.0.1:80".parse().unwrap(), holder, admission }
+}
+
 /// What a sidecar would know, and whoever hears of changes to it.
 struct World {
     view: RefCell<View>,
@@ -34,19 +38,19 @@ struct World {
 
 impl World {
     fn new(holder: Holder, admission: Admission) -> Self {
-        Self { view: RefCell::new(View { holder, admission }), changes: watch::Sender::new(()) }
+        Self { view: RefCell::new(view(holder, admission)), changes: watch::Sender::new(()) }
     }
 
     fn set(&self, holder: Holder, admission: Admission) {
-        *self.view.borrow_mut() = View { holder, admission };
+        *self.view.borrow_mut() = view(holder, admission);
         self.changes.send_replace(());
     }
 
     /// Waits in the room; what came of it, in words.
     async fn wait(&self, room: &WaitingRoom) -> &'static str {
         let mut changes = self.changes.subscribe();
-        match room.admission(&mut changes, || self.view.borrow().clone()).await {
-            Ok(Admission::Deny(_)) => "denied",
+        match room.admission(&mut changes, || Ok(self.view.borrow().clone())).await {
+            Ok(View { admission: Admission::Deny(_), .. }) => "denied",
             Ok(_) => "admitted",
             Err(error) => error.label().name(),
         }
