@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use fastrand::Rng;
 use remora_parsers::{Judge, Registry, Request, Verdict};
-use remora_policy::{Endpoint, Labels, PolicySet, Slice, TrafficDirection, encode, read_policy};
+use remora_policy::{
+    Catalog, ClusterView, Endpoint, Labels, NamedPorts, PolicySet, Slice, TrafficDirection, encode,
+    read_policy,
+};
 
 use super::oracle::Effect;
 
@@ -158,7 +161,10 @@ fn compile(yaml: &str) -> Slice {
     let server = Labels::parse("app=cassandra").expect("labels");
     let client = Labels::parse("app=client").expect("labels");
     let ips = [IpAddr::from([192, 0, 2, 1])];
-    let endpoint = Endpoint { id: 1, ips: &ips, labels: &server };
-    let encoded = encode(&policies, &endpoint, &BTreeMap::from([(CLIENT, client)]));
+    let ports = NamedPorts::default();
+    let endpoint = Endpoint { id: 1, ips: &ips, labels: &server, ports: &ports };
+    let identities = BTreeMap::from([(CLIENT, client.into())]);
+    let view = ClusterView { identities: &identities, catalog: &Catalog::default() };
+    let encoded = encode(&policies, &endpoint, &view);
     Slice::compile(&encoded.policy, Registry::BUILT_IN).expect("a slice")
 }
