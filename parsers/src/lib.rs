@@ -20,6 +20,8 @@
     )
 )]
 
+pub mod cassandra;
+pub mod codec;
 mod contract;
 pub mod fuzz;
 mod line;
@@ -40,7 +42,7 @@ pub struct Registry(&'static [&'static Protocol]);
 
 impl Registry {
     /// Every protocol that Remora speaks.
-    pub const BUILT_IN: Self = Self(&[&memcache::PROTOCOL, &r2d2::PROTOCOL]);
+    pub const BUILT_IN: Self = Self(&[&cassandra::PROTOCOL, &memcache::PROTOCOL, &r2d2::PROTOCOL]);
 
     /// A registry of one's own: tests bring toy parsers this way.
     #[must_use]

@@ -9,6 +9,10 @@ fn protocols() -> impl Iterator<Item = &'static Protocol> {
     Registry::BUILT_IN.protocols()
 }
 
+/// What changes where a token ends.
+const MARKS: [&str; 16] =
+    ["'", "\"", "$$", "--", "//", "/*", "*/", "\n", "\r", ";", "(", ")", " FROM ", ".", "0x", "e1"];
+
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
     let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -35,6 +39,12 @@ fn the_corpus_breaks_no_law() {
     }
 }
 
+#[test]
+fn the_corpora_of_cassandra_break_no_law() {
+    corpus("statement").iter().for_each(|input| fuzz::statement(input));
+    corpus("segments").iter().for_each(|input| fuzz::segments(input));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -58,11 +68,27 @@ proptest! {
     }
 
     #[test]
+    fn changed_statements_break_no_law(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..MARKS.len()), 1..5),
+    ) {
+        let corpus = corpus("statement");
+        let mut text = which.get(&corpus).clone();
+        for (at, mark) in changes {
+            let at = at.index(text.len());
+            text.splice(at..at, MARKS[mark].bytes());
+        }
+        fuzz::statement(&text);
+    }
+
+    #[test]
     fn random_bytes_break_no_law(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         protocols().for_each(|protocol| {
             fuzz::conversation(protocol, &bytes);
             fuzz::transcript(protocol, &bytes);
             fuzz::rule(protocol, &bytes);
         });
+        fuzz::statement(&bytes);
+        fuzz::segments(&bytes);
     }
 }

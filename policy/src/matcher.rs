@@ -71,7 +71,9 @@ impl Matcher {
             let (key, value) = (condition.key, condition.value);
             let test = match key.kind {
                 // Every word is allowed: there is nothing to test.
-                KeyKind::Word(_) if value.is_empty() => continue,
+                KeyKind::Word(_) if value.is_empty() && condition.key.unnamed_word().is_none() => {
+                    continue;
+                }
                 KeyKind::Word(words) => Test::OneOf(covered(words, value)),
                 KeyKind::Exact => Test::Exact(value.as_bytes().into()),
                 KeyKind::Prefix => Test::Prefix(value.as_bytes().into()),

@@ -28,8 +28,9 @@ pub(crate) enum Task {
     /// Installing them takes root and apt-get; without either, prints the
     /// command that would do it and exits 2. Also unpacks a second, newer
     /// memcached below target/, from Debian's testing suite, unless
-    /// REMORA_MEMCACHED_2 names one. The demo needs neither that nor the
-    /// clients with which the tests try a sidecar.
+    /// REMORA_MEMCACHED_2 names one, and brings Cassandra 5.0 with its clients
+    /// there, unless REMORA_CASSANDRA names a folder with them. The demo needs
+    /// none of that, `--cassandra` excepted.
     Setup,
     /// Build, then run `remora demo`
     ///
@@ -80,6 +81,31 @@ pub(crate) enum Task {
         kubeconfig: Option<PathBuf>,
         /// Run only tests whose name contains this
         filter: Option<String>,
+    },
+    /// Measure sidecars, node proxies and what users would run instead
+    ///
+    /// Brings the partners, builds as images are built, and measures in network
+    /// namespaces, which takes root. Writes report.html, results.json and a
+    /// figure, and names every partner that could not take part. On a machine
+    /// that does something else too, the figures mean little.
+    Bench {
+        /// Short windows and few rounds, to check the budget of ratios
+        /// (e2e/bench/budget.json): exits 1 when one is broken
+        #[arg(long)]
+        quick: bool,
+        /// Only the parts whose name contains this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Only this partner, beside the direct connection; may be repeated.
+        /// The budget is not checked then
+        #[arg(long, value_name = "NAME")]
+        partner: Vec<String>,
+        /// The folder for the report [default: target/bench]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Write the tables into docs/sidecar-vs-node.md too
+        #[arg(long)]
+        docs: bool,
     },
     /// Make the skeleton of a parser
     ///

@@ -1,8 +1,11 @@
 //! `cargo xtask`: the tasks that people and CI share.
 
 mod args;
+mod bench;
 mod cargo;
+mod cassandra;
 mod cluster;
+mod envoy;
 mod images;
 mod new_parser;
 mod newer;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, images, new_parser,
+    bench, cargo, cassandra, cluster, images, new_parser,
     new_parser::Name,
     newer,
     setup::{self, For, Missing},
@@ -40,6 +40,15 @@ pub(crate) fn run(task: &Task) -> Result<ExitCode> {
                 cluster::test_images(&folder)?;
             }
         }
+        Task::Bench { quick, only, partner, out, docs } => {
+            return bench::run(&bench::Options {
+                quick: *quick,
+                only,
+                partners: partner,
+                out: out.as_deref(),
+                docs: *docs,
+            });
+        }
         Task::E2eCluster { keep, kubeconfig, filter } => {
             let options = cluster::Options {
                 keep: *keep,
@@ -63,7 +72,8 @@ fn folder(out: Option<&Path>) -> Result<PathBuf> {
 /// Brings whatever any task needs.
 fn setup() -> Result<()> {
     setup::run(For::Tests)?;
-    newer::memcached().map(drop)
+    newer::memcached()?;
+    cassandra::home().map(drop)
 }
 
 /// Becomes the demo, so that its exit code and its signals are its own.
@@ -73,7 +83,12 @@ fn demo(args: &[OsString]) -> Result<()> {
     build.extend(DEMO.iter().flat_map(|package| ["--package", package]));
     cargo::run(&build)?;
     let remora = cargo::programs()?.join("remora");
-    let error = Command::new(&remora).arg("demo").args(args).exec();
+    let mut command = Command::new(&remora);
+    if args.iter().any(|arg| arg == "--cassandra") {
+        setup::run(For::Tests)?;
+        command.env(cassandra::VARIABLE, cassandra::home()?);
+    }
+    let error = command.arg("demo").args(args).exec();
     Err(error).with_context(|| format!("starting {}", remora.display()))
 }
 
@@ -82,6 +97,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     require_root(filter)?;
     step("system packages", || setup::run(For::Tests))?;
     let second = step("newer memcached", || second_memcached(filter))?;
+    step("Cassandra", || cassandra_home(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
         step("lints", clippy)?;
@@ -120,6 +136,15 @@ fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
         }
         Err(missing) => Err(missing),
     }
+}
+
+/// Likewise.
+fn cassandra_home(filter: Option<&str>) -> Result<()> {
+    match cassandra::home() {
+        Err(missing) if filter.is_some() => println!("note: {missing}"),
+        home => drop(home?),
+    }
+    Ok(())
 }
 
 fn new_parser(name: &Name) -> Result<()> {

@@ -57,8 +57,8 @@ pub(super) fn observed(kind: PolicyKind, version: &ObjectVersion) -> PolicyStatu
         return serde_json::from_value(version.status.clone()).unwrap_or_default();
     }
     let conditions = version.status.get("conditions").and_then(Value::as_array);
-    let conditions = conditions.into_iter().flatten();
-    let ours = conditions.filter(|condition| condition["type"] == ACCEPTED_BY_US);
+    let is_ours = |own: &&Value| own.get("type").is_some_and(|kind| kind == ACCEPTED_BY_US);
+    let ours = conditions.into_iter().flatten().filter(is_ours);
     let conditions = ours.filter_map(|own| serde_json::from_value(own.clone()).ok()).collect();
     PolicyStatus { conditions, ..PolicyStatus::default() }
 }

@@ -91,7 +91,10 @@ impl Client {
     pub(crate) fn reach(&mut self, service: &str) {
         eventually(&format!("{service} leads to its pods"), || match self.open(service) {
             Err(Answer::End(how)) if how != "reset" && how != "closed" => Err(how),
-            Ok(Connection(id)) => Ok(drop(self.tell(&json!({"close": id})))),
+            Ok(Connection(id)) => {
+                self.tell(&json!({"close": id}));
+                Ok(())
+            }
             Err(_) => Ok(()),
         });
     }

@@ -6,7 +6,7 @@
 
 use remora_parsers::Request;
 
-use super::{Admission, Decision, Slice, TrafficDirection, Verdict};
+use super::{Admission, Decision, Reason, Slice, TrafficDirection, Verdict};
 
 impl Slice {
     /// What a connection may do. `peer` is `None` where its identity is
@@ -54,6 +54,30 @@ impl Slice {
         };
         let all = audited.request(direction, port, peer, protocol, request);
         if all.is_forwarded() { telling(enforced, all) } else { audit(all) }
+    }
+}
+
+impl Slice {
+    /// Decides requests that stand or fall together: where one is denied, none
+    /// passes. Says which one is denied first.
+    #[must_use]
+    pub fn requests(
+        &self,
+        direction: TrafficDirection,
+        port: u16,
+        peer: Option<u32>,
+        protocol: &str,
+        requests: &[Request<'_>],
+    ) -> (Vec<Decision>, Option<usize>) {
+        let decide = |request| self.request(direction, port, peer, protocol, request);
+        let mut decisions: Vec<_> = requests.iter().map(decide).collect();
+        let denied = decisions.iter().position(|decision| !decision.is_forwarded());
+        if denied.is_some() {
+            for decision in decisions.iter_mut().filter(|decision| decision.is_forwarded()) {
+                *decision = Decision::dropped(None, Reason::OtherDenied);
+            }
+        }
+        (decisions, denied)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stories, in the order in which they are told.
 
 mod audit;
+mod cassandra;
 mod crash;
 mod droid;
 mod edit;
@@ -22,13 +23,16 @@ pub(super) enum Story {
     Edit,
     /// A sidecar killed in the middle of everything.
     Crash,
-    /// The memcached policy, watching only.
+    /// Who may read and write which tables of Cassandra; only with `--cassandra`.
+    Cassandra,
+    /// The memcached policy, watching only; only with `--audit`.
     Audit,
 }
 
 impl Story {
-    /// Those that are told unasked.
-    pub(super) const ALL: [Self; 4] = [Self::Memcached, Self::Droid, Self::Edit, Self::Crash];
+    /// All of them.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Memcached, Self::Droid, Self::Cassandra, Self::Edit, Self::Crash, Self::Audit];
 
     /// Its name on the command line and in JSON.
     pub(super) fn name(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Story {
             Self::Edit => "edit",
             Self::Crash => "crash",
             Self::Audit => "audit",
+            Self::Cassandra => "cassandra",
         }
     }
 
@@ -49,6 +54,7 @@ impl Story {
             Self::Edit => "policy edit: the same open connection is judged anew",
             Self::Crash => "SIGKILL of memcached's sidecar",
             Self::Audit => "audit: the same policy only watches, and the log tells",
+            Self::Cassandra => "cassandra: who may do what to which tables",
         }
     }
 
@@ -60,6 +66,7 @@ impl Story {
             Self::Edit => "editing a policy under an open connection",
             Self::Crash => "killing memcached's sidecar",
             Self::Audit => "putting memcached's policy into audit mode",
+            Self::Cassandra => "an outpost and its headquarters ask Cassandra",
         }
     }
 
@@ -71,6 +78,7 @@ impl Story {
             Self::Edit => edit::play(stage),
             Self::Crash => crash::play(stage),
             Self::Audit => audit::play(stage),
+            Self::Cassandra => cassandra::play(stage),
         }
     }
 }
