@@ -24,7 +24,7 @@ impl Asked<'_> {
         match reason {
             Reason::RequestUnmatched { .. } => self.request(request),
             Reason::PeerUnmatched { .. } => self.peer(),
-            Reason::PortClosed { .. } => self.port(),
+            Reason::PortClosed { .. } => self.peer().or_else(|| self.port()),
             _ => None,
         }
     }

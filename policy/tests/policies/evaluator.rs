@@ -8,7 +8,7 @@ use remora_policy::{
     Section, TrafficDirection,
 };
 
-use crate::reference::{Keys, Outcome, outcome};
+use crate::reference::{Ask, Keys, Outcome, outcome};
 
 /// Somebody at a port, in one direction.
 pub(crate) struct Question<'a> {
@@ -22,12 +22,7 @@ pub(crate) struct Question<'a> {
 
 impl Question<'_> {
     /// What the peer meets, and whether its request passes.
-    pub(crate) fn judge(
-        &self,
-        policies: &[Policy],
-        modes: &[Mode],
-        request: (&str, &str),
-    ) -> Outcome {
+    pub(crate) fn judge(&self, policies: &[Policy], modes: &[Mode], ask: Ask<'_>) -> Outcome {
         let rules = policies.iter().flat_map(|policy| &policy.rules);
         let about = rules.filter(|r| modes.contains(&r.mode) && r.subject.matches(self.pod));
         let sections: Vec<&Section> = match self.direction {
@@ -63,7 +58,7 @@ impl Question<'_> {
         // Whoever is unknown may be one whose requests are looked at.
         let unwatched = filters.is_empty() && (self.peer.is_some() || protocols.is_empty());
         open |= unwatched && sections.iter().all(|own| !own.default_deny);
-        outcome(open, &filters, request)
+        outcome(open, &filters, ask)
     }
 
     /// Whoever is unknown may be one who is denied.

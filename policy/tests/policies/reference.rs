@@ -8,6 +8,9 @@ use remora_api::cilium::{self, port_network_policy_rule as wire};
 /// What a peer meets at a port, and whether a memcached request of it passes.
 pub(crate) type Outcome = (&'static str, bool);
 
+/// A request's command and its keys.
+pub(crate) type Ask<'a> = (&'a str, &'a str);
+
 pub(crate) type Keys = BTreeMap<String, String>;
 
 /// The meaning of a policy as it goes over the wire.
