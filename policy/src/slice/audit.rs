@@ -79,30 +79,6 @@ impl Slice {
     }
 }
 
-impl Slice {
-    /// Decides requests that stand or fall together: where one is denied, none
-    /// passes. Says which one is denied first.
-    #[must_use]
-    pub fn requests(
-        &self,
-        direction: TrafficDirection,
-        port: u16,
-        peer: Option<u32>,
-        protocol: &str,
-        requests: &[Request<'_>],
-    ) -> (Vec<Decision>, Option<usize>) {
-        let decide = |request| self.request(direction, port, peer, protocol, request);
-        let mut decisions: Vec<_> = requests.iter().map(decide).collect();
-        let denied = decisions.iter().position(|decision| !decision.is_forwarded());
-        if denied.is_some() {
-            for decision in decisions.iter_mut().filter(|decision| decision.is_forwarded()) {
-                *decision = Decision::dropped(None, Reason::OtherDenied);
-            }
-        }
-        (decisions, denied)
-    }
-}
-
 /// A denial by policies of which some only watch.
 fn audit(denied: Decision) -> Decision {
     Decision { verdict: Verdict::Audit, ..denied }
