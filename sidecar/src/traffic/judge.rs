@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,49 +41,51 @@ impl<'s> Court<'s> {
         self.denials.exceeded()
     }
 
-    fn decide(&self, snapshot: &Snapshot, request: &Request<'_>) -> Decision {
-        let Self { connection, protocol, .. } = self;
-        snapshot.slice.request(
-            connection.direction(),
-            connection.port(),
-            connection.identity(snapshot),
-            protocol.name,
-            request,
-        )
+    /// The newest policy, and who the peer is by it.
+    fn law(&self) -> Law {
+        let snapshot = self.connection.shared().store.load();
+        let peer = self.connection.identity(&snapshot);
+        Law { snapshot, peer }
     }
 
-    fn record(&self, snapshot: &Snapshot, request: &Request<'_>, ruling: &Ruling<'_>) {
+    fn record(&self, law: &Law, request: &Request<'_>, ruling: &Ruling<'_>) {
         let Self { connection, protocol, .. } = self;
         let shared = connection.shared();
         shared.metrics.request(protocol.name, ruling.outcome);
         shared.record(&Event {
             outcome: ruling.outcome,
             flow: connection.flow(),
-            identity: connection.identity(snapshot),
+            identity: law.peer,
             l7proto: Some(protocol.name),
             request: Some(request),
             rule: ruling.rule,
             reason: ruling.reason,
             error: None,
-            policy_version: &snapshot.version,
+            policy_version: &law.snapshot.version,
         });
     }
 
     /// Records what was decided, and remembers who denied.
-    fn rule(&mut self, snapshot: &Snapshot, request: &Request<'_>, decision: &Decision) -> Verdict {
+    fn rule(&mut self, law: &Law, request: &Request<'_>, decision: &Decision) -> Verdict {
         let (verdict, outcome) = match decision.verdict {
             policy::Verdict::Forwarded => (Verdict::Allow, Outcome::Forwarded),
             policy::Verdict::Audit => (Verdict::Allow, Outcome::Audit),
             policy::Verdict::Dropped => (Verdict::Deny, Outcome::Dropped),
         };
         let (rule, reason) = (decision.rule.as_deref(), &decision.reason);
-        self.record(snapshot, request, &Ruling { outcome, rule, reason });
+        self.record(law, request, &Ruling { outcome, rule, reason });
         if verdict == Verdict::Deny {
             self.denials.count();
             self.policy = decision.policy().map(str::to_owned);
         }
         verdict
     }
+}
+
+/// By what requests that come together are judged.
+struct Law {
+    snapshot: Arc<Snapshot>,
+    peer: Option<u32>,
 }
 
 /// What the log says of a request.
@@ -94,24 +97,23 @@ struct Ruling<'a> {
 
 impl Judge for Court<'_> {
     fn judge(&mut self, request: &Request<'_>) -> Verdict {
-        let snapshot = self.connection.shared().store.load();
-        let decision = self.decide(&snapshot, request);
-        self.rule(&snapshot, request, &decision)
+        let law = self.law();
+        let (direction, port) = (self.connection.direction(), self.connection.port());
+        let slice = &law.snapshot.slice;
+        let decision = slice.request(direction, port, law.peer, self.protocol.name, request);
+        self.rule(&law, request, &decision)
     }
 
     /// All by one policy. What would pass falls with what is denied, and the
     /// log says so.
     fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
-        let snapshot = self.connection.shared().store.load();
-        let (decisions, denied) = snapshot.slice.requests(
-            self.connection.direction(),
-            self.connection.port(),
-            self.connection.identity(&snapshot),
-            self.protocol.name,
-            requests,
-        );
+        let law = self.law();
+        let (direction, port) = (self.connection.direction(), self.connection.port());
+        let slice = &law.snapshot.slice;
+        let (decisions, denied) =
+            slice.requests(direction, port, law.peer, self.protocol.name, requests);
         for (request, decision) in requests.iter().zip(&decisions) {
-            let _ = self.rule(&snapshot, request, decision);
+            let _ = self.rule(&law, request, decision);
         }
         let first = denied.and_then(|denied| decisions.get(denied));
         if let Some(decision) = first {
@@ -125,9 +127,8 @@ impl Judge for Court<'_> {
     }
 
     fn refused(&mut self, request: &Request<'_>, reason: &'static str) {
-        let snapshot = self.connection.shared().store.load();
         let outcome = Outcome::Error;
-        self.record(&snapshot, request, &Ruling { outcome, rule: None, reason: &reason });
+        self.record(&self.law(), request, &Ruling { outcome, rule: None, reason: &reason });
     }
 }
 
