@@ -1,6 +1,7 @@
 //! Traffic of either direction: accepts what was redirected to the proxy.
 
 mod connection;
+mod farewell;
 mod judge;
 mod live;
 mod opaque;

@@ -9,13 +9,13 @@ use std::{io, mem, time::Duration};
 
 use remora_parsers::{Blame, Direction, Driver};
 use tokio::{
-    io::{AsyncWriteExt as _, Interest, Ready},
+    io::{Interest, Ready},
     net::TcpStream,
     task::coop::consume_budget,
     time::timeout,
 };
 
-use super::{Stage, Stop, judge::Court, sandbox, socket::reset};
+use super::{Stage, Stop, farewell::farewell, judge::Court, sandbox, socket::reset};
 use crate::{
     errors::Error,
     limits::{Ticket, deadline::Deadline},
@@ -179,8 +179,8 @@ impl<'s> Session<'s> {
         let to_server = mem::take(self.driver.output(Direction::Request));
         let both = async {
             tokio::join!(
-                farewell(&mut self.client.stream, &to_client),
-                farewell(&mut self.server.stream, &to_server),
+                farewell(&mut self.client.stream, self.server.pipe, &to_client),
+                farewell(&mut self.server.stream, self.client.pipe, &to_server),
             )
         };
         // Whoever takes longer, or is gone already, misses the rest.
@@ -328,21 +328,6 @@ impl<'s> Session<'s> {
         if finished && !listener.told && sent {
             end_writing(&listener.stream);
             listener.told = true;
-        }
-    }
-}
-
-/// Writes the last bytes and the end, then reads until the peer has ended too.
-async fn farewell(stream: &mut TcpStream, last: &[u8]) -> io::Result<()> {
-    stream.write_all(last).await?;
-    stream.shutdown().await?;
-    loop {
-        stream.readable().await?;
-        match with_scratch(|scratch| stream.try_read(scratch)) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if retry(&error) => {}
-            Err(error) => return Err(error),
         }
     }
 }
