@@ -71,7 +71,7 @@ async fn converse(config: &Config, exchange: &mut Exchange) -> Result<Infallible
                 let answer = match response? {
                     Some(response) => {
                         exchange.metrics().connected(true);
-                        exchange.take(kind, &response)
+                        exchange.take(kind, response)
                     }
                     None => exchange.without_services(),
                 };

@@ -150,19 +150,20 @@ impl Exchange {
     }
 
     /// Takes a response whole, or refuses it.
-    pub(super) fn take(&mut self, kind: Kind, response: &DiscoveryResponse) -> Answer {
+    pub(super) fn take(&mut self, kind: Kind, response: DiscoveryResponse) -> Answer {
+        let response = Arc::new(response);
         let taken = match kind {
-            Kind::Policies => self.read_policy(response).map(|state| {
-                self.policies.accept(state, response);
+            Kind::Policies => self.read_policy(&response).map(|state| {
+                self.policies.accept(state, &response);
             }),
-            Kind::Hosts => read_hosts(response).map(|state| self.hosts.accept(state, response)),
+            Kind::Hosts => read_hosts(&response).map(|state| self.hosts.accept(state, &response)),
             Kind::Services => {
-                read_services(response).map(|state| self.services.accept(state, response))
+                read_services(&response).map(|state| self.services.accept(state, &response))
             }
         };
         match taken {
             Ok(()) => self.apply(),
-            Err(why) => Answer::Nack(self.nack(kind, response, why)),
+            Err(why) => Answer::Nack(self.nack(kind, &response, why)),
         }
     }
 
@@ -170,9 +171,12 @@ impl Exchange {
     ///
     /// # Errors
     /// Why it is refused now, whatever it was when it was saved.
-    pub(super) fn replay(&mut self, saved: &Saved) -> Result<(), String> {
-        let parts = [(Kind::Policies, Some(&saved.policies)), (Kind::Hosts, Some(&saved.hosts))];
-        let parts = parts.into_iter().chain([(Kind::Services, saved.services.as_ref())]);
+    pub(super) fn replay(&mut self, saved: Saved) -> Result<(), String> {
+        let parts = [
+            (Kind::Policies, Some(saved.policies)),
+            (Kind::Hosts, Some(saved.hosts)),
+            (Kind::Services, saved.services),
+        ];
         for (kind, response) in parts {
             let answer = match response {
                 Some(response) => self.take(kind, response),
@@ -200,7 +204,7 @@ impl Exchange {
         };
         let source = match &self.keeper {
             Some(keeper) => {
-                let services = self.services.raw.as_deref();
+                let services = self.services.raw.as_ref();
                 if let (Some(policies), Some(hosts)) = (&self.policies.raw, &self.hosts.raw) {
                     keeper.supersede(policies, hosts, services);
                 }
@@ -311,9 +315,9 @@ impl<T> Stream<T> {
         Self { state: None, raw: None, version: String::new(), unacked: None }
     }
 
-    fn accept(&mut self, state: T, response: &DiscoveryResponse) {
+    fn accept(&mut self, state: T, response: &Arc<DiscoveryResponse>) {
         self.state = Some(state);
-        self.raw = Some(Arc::new(response.clone()));
+        self.raw = Some(Arc::clone(response));
         self.version.clone_from(&response.version_info);
         self.unacked = Some(response.nonce.clone());
     }

@@ -79,7 +79,7 @@ pub(crate) fn restore(
         let Some(saved) = saved else { return Ok(false) };
         let (store, metrics) = (Arc::clone(store), Arc::clone(metrics));
         let mut exchange = Exchange::new(&config.pod, registry, store, metrics, None);
-        exchange.replay(&saved).map(|()| true).map_err(Refusal::Policy)
+        exchange.replay(saved).map(|()| true).map_err(Refusal::Policy)
     });
     match restored {
         Ok(true) => {

@@ -33,10 +33,13 @@ struct Place {
     current: Mutex<u64>,
 }
 
+/// What came of an agent connection, shared with whoever else keeps it.
 #[derive(Debug)]
 struct State {
     number: u64,
-    saved: Saved,
+    policies: Arc<DiscoveryResponse>,
+    hosts: Arc<DiscoveryResponse>,
+    services: Option<Arc<DiscoveryResponse>>,
 }
 
 impl Keeper {
@@ -51,19 +54,14 @@ impl Keeper {
     /// until the new state is written, a restart finds nothing.
     pub(crate) fn supersede(
         &self,
-        policies: &DiscoveryResponse,
-        hosts: &DiscoveryResponse,
-        services: Option<&DiscoveryResponse>,
+        policies: &Arc<DiscoveryResponse>,
+        hosts: &Arc<DiscoveryResponse>,
+        services: Option<&Arc<DiscoveryResponse>>,
     ) {
         let Some(place) = &self.place else { return };
-        let number = place.outdate();
-        let saved = Saved {
-            pod_uid: place.pod_uid.clone(),
-            policies: policies.clone(),
-            hosts: hosts.clone(),
-            services: services.cloned(),
-        };
-        self.newest.send_replace(Some(Arc::new(State { number, saved })));
+        let (policies, hosts) = (Arc::clone(policies), Arc::clone(hosts));
+        let state = State { number: place.outdate(), policies, hosts, services: services.cloned() };
+        self.newest.send_replace(Some(Arc::new(state)));
     }
 
     /// Writes the newest state whenever there is one, for ever.
@@ -108,7 +106,16 @@ impl Place {
     }
 
     fn write(&self, state: &State) -> io::Result<()> {
-        file::write(&self.path, &state.saved.to_bytes(), |place| {
+        // Copied for as long as it takes to write it.
+        let saved = Saved {
+            pod_uid: self.pod_uid.clone(),
+            policies: state.policies.as_ref().clone(),
+            hosts: state.hosts.as_ref().clone(),
+            services: state.services.as_deref().cloned(),
+        };
+        let bytes = saved.to_bytes();
+        drop(saved);
+        file::write(&self.path, &bytes, |place| {
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             if *current == state.number { place() } else { Ok(()) }
         })
