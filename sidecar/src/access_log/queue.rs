@@ -209,8 +209,11 @@ impl Writer {
             if let Some(socket) = &mut self.socket {
                 socket.send(&entries);
             }
-            empty(&mut lines, String::len, String::capacity, String::clear);
-            empty(&mut entries, Vec::len, Vec::capacity, Vec::clear);
+            // What a burst has made of them is given back.
+            lines.clear();
+            lines.shrink_to(KEPT_BYTES);
+            entries.clear();
+            entries.shrink_to(KEPT_BYTES);
             for flushed in taken.flushes {
                 let _ = flushed.send(());
             }
@@ -241,19 +244,5 @@ impl Writer {
                 writeln!(lines, "{now} ERROR error={error} {name}={count} reason=\"{why}\"")
             }
         };
-    }
-}
-
-/// Empties a buffer, and gives back what a burst has made of it.
-fn empty<B: Default>(
-    buffer: &mut B,
-    length: impl Fn(&B) -> usize,
-    capacity: impl Fn(&B) -> usize,
-    clear: impl Fn(&mut B),
-) {
-    if capacity(buffer) > KEPT_BYTES {
-        *buffer = B::default();
-    } else if length(buffer) > 0 {
-        clear(buffer);
     }
 }
