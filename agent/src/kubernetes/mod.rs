@@ -10,6 +10,7 @@
 //! that does not work leaves everything as it is known, and says so.
 
 mod definition;
+mod definitions;
 mod groups;
 mod health;
 mod judge;
