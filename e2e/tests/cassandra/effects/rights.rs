@@ -1,16 +1,12 @@
 //! Random policies, as users write them, and what they allow, reckoned here
 //! once more and more simply.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
-
 use fastrand::Rng;
-use remora_parsers::{Judge, Registry, Request, Verdict};
-use remora_policy::{
-    Catalog, ClusterView, Endpoint, Labels, NamedPorts, PolicySet, Slice, TrafficDirection, encode,
-    read_policy,
-};
+use remora_parsers::{Judge, Request, Verdict};
+use remora_policy::{Slice, TrafficDirection};
 
 use super::oracle::Effect;
+use crate::slice;
 
 const CLIENT: u32 = 7;
 
@@ -86,7 +82,7 @@ impl RandomPolicy {
             rules.push(Rule { action, tables });
         }
         let yaml = to_yaml(&rules);
-        let slice = compile(&yaml);
+        let slice = slice::compile(&yaml, "app=cassandra", CLIENT);
         Self { yaml, rules, slice }
     }
 
@@ -151,20 +147,4 @@ fn to_yaml(rules: &[Rule]) -> String {
         yaml += &format!("        - {{{}}}\n", keys.join(", "));
     }
     yaml
-}
-
-fn compile(yaml: &str) -> Slice {
-    let document = remora_manifest::read(yaml, Path::new("random.yaml")).remove(0).expect("YAML");
-    let mut policies = PolicySet::default();
-    policies.insert(read_policy(&document, Registry::BUILT_IN));
-    assert_eq!(policies.refused().count(), 0, "{yaml}");
-    let server = Labels::parse("app=cassandra").expect("labels");
-    let client = Labels::parse("app=client").expect("labels");
-    let ips = [IpAddr::from([192, 0, 2, 1])];
-    let ports = NamedPorts::default();
-    let endpoint = Endpoint { id: 1, ips: &ips, labels: &server, ports: &ports };
-    let identities = BTreeMap::from([(CLIENT, client.into())]);
-    let view = ClusterView { identities: &identities, catalog: &Catalog::default() };
-    let encoded = encode(&policies, &endpoint, &view);
-    Slice::compile(&encoded.policy, Registry::BUILT_IN).expect("a slice")
 }
