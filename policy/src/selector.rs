@@ -64,6 +64,7 @@ impl Selector {
     }
 
     /// Who has a reserved label.
+    #[cfg(feature = "yaml")]
     pub(crate) fn reserved(name: &str) -> Self {
         Self {
             requirements: vec![Requirement {
