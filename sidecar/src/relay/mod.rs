@@ -6,17 +6,17 @@
 //! there is no more. So an idle connection holds neither buffer nor pipe.
 
 mod pipe;
+mod turn;
 
 use std::{cell::RefCell, io};
 
 use socket2::SockRef;
-use tokio::{
-    io::{Interest, Ready},
-    net::TcpStream,
-    task::coop::consume_budget,
-};
+use tokio::net::TcpStream;
 
-pub(crate) use self::pipe::{Borrowed, PIPE_BYTES, Pipes};
+pub(crate) use self::{
+    pipe::{Borrowed, PIPE_BYTES, Pipes},
+    turn::{Turn, ready, take},
+};
 use crate::limits::{
     Full, Ticket,
     deadline::{Deadline, Late},
@@ -92,7 +92,7 @@ impl Half {
 
     fn read(&mut self, from: &TcpStream, to: &TcpStream) -> io::Result<usize> {
         with_scratch(|scratch| {
-            let n = from.try_read(scratch)?;
+            let n = take(from, scratch)?;
             let bytes = scratch.get(..n).unwrap_or_default();
             let written = match to.try_write(bytes) {
                 Err(error) if retry(&error) => 0,
@@ -138,48 +138,30 @@ pub(crate) async fn relay(
 ) -> Result<(), Broken> {
     let (mut request, mut reply) = (Half::default(), Half::default());
     while !(request.told && reply.told) {
-        let at_client = interest(request.reads(), reply.held() > 0);
-        let at_server = interest(reply.reads(), request.held() > 0);
-        // A connection that always has something to do lets others run.
-        consume_budget().await;
-        let (ready, is_client) = tokio::select! {
-            ready = ready(client, at_client) => (ready, true),
-            ready = ready(server, at_server) => (ready, false),
+        let at_client = Turn { read: request.reads(), write: reply.held() > 0 };
+        let at_server = Turn { read: reply.reads(), write: request.held() > 0 };
+        let ready = tokio::select! {
+            // While the peers are busy nothing is late.
+            biased;
+            ready = ready([(client, at_client), (server, at_server)]) => ready,
             late = deadline.passed() => return Err(Broken::Late(late)),
         };
-        let ready = ready.map_err(Broken::Io)?;
-        let (here, there) = if is_client { (client, server) } else { (server, client) };
-        let (out, back) =
-            if is_client { (&mut request, &mut reply) } else { (&mut reply, &mut request) };
-        if ready.is_writable() {
-            back.push(here).map_err(Broken::Io)?;
+        let [at_client, at_server] = ready.map_err(Broken::Io)?;
+        if at_client.write {
+            reply.push(client).map_err(Broken::Io)?;
         }
-        let reads = ready.is_readable() && out.reads();
-        let moved = reads && out.pull(here, there, pipes).map_err(Broken::Io)?;
-        if moved {
-            deadline.heard(is_client);
+        if at_server.write {
+            request.push(server).map_err(Broken::Io)?;
+        }
+        if at_client.read && request.pull(client, server, pipes).map_err(Broken::Io)? {
+            deadline.heard(true);
+        }
+        if at_server.read && reply.pull(server, client, pipes).map_err(Broken::Io)? {
+            deadline.heard(false);
         }
         ticket.hold(request.held().saturating_add(reply.held())).map_err(Broken::Full)?;
     }
     Ok(())
-}
-
-/// What a socket is to be waited for.
-pub(crate) fn interest(read: bool, write: bool) -> Option<Interest> {
-    match (read, write) {
-        (false, false) => None,
-        (true, false) => Some(Interest::READABLE),
-        (false, true) => Some(Interest::WRITABLE),
-        (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-    }
-}
-
-/// Waits until a socket is ready for anything of interest.
-pub(crate) async fn ready(stream: &TcpStream, interest: Option<Interest>) -> io::Result<Ready> {
-    match interest {
-        Some(interest) => stream.ready(interest).await,
-        None => std::future::pending().await,
-    }
 }
 
 pub(crate) fn retry(error: &io::Error) -> bool {

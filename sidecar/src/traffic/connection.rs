@@ -150,11 +150,7 @@ impl<'s> Connection<'s> {
     ///
     /// # Errors
     /// It does not become known, nobody is there, or no time is left for it.
-    async fn admitted(
-        &self,
-        changes: &mut watch::Receiver<()>,
-        mut stop: Stop,
-    ) -> Result<View, Error> {
+    async fn admitted(&self, changes: &mut watch::Receiver<()>, stop: Stop) -> Result<View, Error> {
         let Shared { store, config, waiting, .. } = self.shared;
         let view = || self.parties.view(&store.load(), config);
         tokio::select! {

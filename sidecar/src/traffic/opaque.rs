@@ -18,7 +18,7 @@ pub(super) async fn forward(
     relay: impl AsyncFnOnce(&TcpStream, &TcpStream) -> Result<(), Broken>,
     changes: watch::Receiver<()>,
     still: impl Fn() -> Result<(), Error>,
-    mut stop: Stop,
+    stop: Stop,
 ) -> Result<(), Error> {
     let ended = tokio::select! {
         biased;

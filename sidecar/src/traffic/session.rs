@@ -5,22 +5,18 @@
 //! nothing is read that could make more of it than that. Long stretches that
 //! the parser lets pass unseen go through a pipe, without coming here.
 
-use std::{io, mem, time::Duration};
+use std::{mem, pin::pin, time::Duration};
 
 use remora_parsers::{Blame, Direction, Driver};
-use tokio::{
-    io::{Interest, Ready},
-    net::TcpStream,
-    task::coop::consume_budget,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{Stage, Stop, farewell::farewell, judge::Court, sandbox, socket::reset};
 use crate::{
     errors::Error,
     limits::{Ticket, deadline::Deadline},
     relay::{
-        Borrowed, MUCH_BYTES, PIPE_BYTES, Pipes, end_writing, interest, ready, retry, with_scratch,
+        Borrowed, MUCH_BYTES, PIPE_BYTES, Pipes, Turn, end_writing, ready, retry, take,
+        with_scratch,
     },
 };
 
@@ -43,8 +39,6 @@ pub(super) struct Session<'s> {
     pipes: &'s Pipes,
     deadline: Deadline,
     ticket: Ticket,
-    /// How far it knows a stop to have come.
-    stage: Stage,
 }
 
 /// One of the two sockets.
@@ -86,7 +80,6 @@ impl<'s> Session<'s> {
             deadline: Deadline::for_requests(&shared.config.limits),
             court,
             ticket,
-            stage: Stage::Serve,
         }
     }
 
@@ -94,29 +87,36 @@ impl<'s> Session<'s> {
     ///
     /// # Errors
     /// Why the connection has to be closed before that.
-    pub(super) async fn run(&mut self, mut stop: Stop) -> Result<(), Error> {
+    pub(super) async fn run(&mut self, stop: Stop) -> Result<(), Error> {
+        let mut stopped = pin!(stop.clone().beyond(Stage::Serve));
         loop {
             self.pass_on_end(Direction::Request);
             self.pass_on_end(Direction::Reply);
             if self.client.told && self.server.told {
                 return Ok(());
             }
-            let (client, server) = (self.client_interest(), self.server_interest());
-            if client.is_none() && server.is_none() {
+            let (client, server) = (self.client_turn(), self.server_turn());
+            if client.is_idle() && server.is_idle() {
                 // Both have ended, all is written, and the parser still waits.
                 return Err(Error::Unanswered);
             }
-            // A connection that always has something to do lets others run.
-            consume_budget().await;
-            if self.is_over()? {
+            if self.is_over(stop.stage())? {
                 return Ok(());
             }
-            tokio::select! {
-                ready = ready(&self.client.stream, client) => self.client_ready(ready)?,
-                ready = ready(&self.server.stream, server) => self.server_ready(ready)?,
+            let sockets = [(&self.client.stream, client), (&self.server.stream, server)];
+            let ready = tokio::select! {
+                // While the peers are busy nothing is late, and a stop is seen above.
+                biased;
+                ready = ready(sockets) => ready,
                 late = self.deadline.passed() => return Err(Error::Late(late)),
-                stage = stop.beyond(self.stage) => self.stage = stage,
-            }
+                stage = &mut stopped => {
+                    stopped.set(stop.clone().beyond(stage));
+                    continue;
+                }
+            };
+            let [client, server] = ready.map_err(Error::ClientGone)?;
+            self.turn(client, Direction::Request)?;
+            self.turn(server, Direction::Reply)?;
             self.account()?;
         }
     }
@@ -132,8 +132,8 @@ impl<'s> Session<'s> {
     }
 
     /// Whether a stop ends it here.
-    fn is_over(&mut self) -> Result<bool, Error> {
-        match self.stage {
+    fn is_over(&mut self, stage: Stage) -> Result<bool, Error> {
+        match stage {
             Stage::Serve => Ok(false),
             Stage::Drain => self.at_rest(),
             Stage::End => Err(Error::Stopped),
@@ -188,38 +188,32 @@ impl<'s> Session<'s> {
     }
 
     /// Requests are answered to the client too, so both outputs count.
-    fn client_interest(&mut self) -> Option<Interest> {
+    fn client_turn(&mut self) -> Turn {
         let (to_client, to_server) = (self.for_client(), self.for_server());
-        let room = to_client.max(to_server) < MAX_UNWRITTEN;
-        let room = room && self.client.piped() == 0;
-        interest(self.driver.wants(Direction::Request) && room, to_client > 0)
+        let room = to_client.max(to_server) < MAX_UNWRITTEN && self.client.piped() == 0;
+        Turn { read: self.driver.wants(Direction::Request) && room, write: to_client > 0 }
     }
 
-    fn server_interest(&mut self) -> Option<Interest> {
+    fn server_turn(&mut self) -> Turn {
         let (to_client, to_server) = (self.for_client(), self.for_server());
-        let room = to_client < MAX_UNWRITTEN;
-        let room = room && self.server.piped() == 0;
-        interest(self.driver.wants(Direction::Reply) && room, to_server > 0)
+        let room = to_client < MAX_UNWRITTEN && self.server.piped() == 0;
+        Turn { read: self.driver.wants(Direction::Reply) && room, write: to_server > 0 }
     }
 
-    fn client_ready(&mut self, ready: io::Result<Ready>) -> Result<(), Error> {
-        let ready = ready.map_err(Error::ClientGone)?;
-        if ready.is_writable() {
-            self.write(Direction::Reply)?;
+    /// Does what the speaker of `direction` is ready for, and sends on at once
+    /// what that has made.
+    fn turn(&mut self, ready: Turn, direction: Direction) -> Result<(), Error> {
+        if ready.write {
+            self.write(direction.opposite())?;
         }
-        if ready.is_readable() && self.client_interest().is_some_and(Interest::is_readable) {
-            self.read(Direction::Request)?;
-        }
-        Ok(())
-    }
-
-    fn server_ready(&mut self, ready: io::Result<Ready>) -> Result<(), Error> {
-        let ready = ready.map_err(Error::ServerGone)?;
-        if ready.is_writable() {
+        let turn = match direction {
+            Direction::Request => self.client_turn(),
+            Direction::Reply => self.server_turn(),
+        };
+        if ready.read && turn.read {
+            self.read(direction)?;
             self.write(Direction::Request)?;
-        }
-        if ready.is_readable() && self.server_interest().is_some_and(Interest::is_readable) {
-            self.read(Direction::Reply)?;
+            self.write(Direction::Reply)?;
         }
         Ok(())
     }
@@ -234,7 +228,7 @@ impl<'s> Session<'s> {
             Direction::Request => client,
             Direction::Reply => server,
         };
-        with_scratch(|scratch| match speaker.stream.try_read(scratch) {
+        with_scratch(|scratch| match take(&speaker.stream, scratch) {
             Ok(0) => {
                 speaker.ended = true;
                 sandbox::run(|| driver.end(direction, court))

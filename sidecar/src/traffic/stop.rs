@@ -25,14 +25,19 @@ impl Stop {
         (tell, Self(hear))
     }
 
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        // Whoever could ask is gone: that is asking, too.
+        if self.0.has_changed().is_err() { Stage::End } else { *self.0.borrow() }
+    }
+
     /// Waits until connections have to end.
-    pub(super) async fn asked(&mut self) {
-        while self.beyond(Stage::Drain).await < Stage::End {}
+    pub(super) async fn asked(self) {
+        let _ = self.beyond(Stage::Drain).await;
     }
 
     /// Waits until the stop has come further than `stage`.
-    pub(super) async fn beyond(&mut self, stage: Stage) -> Stage {
-        // Whoever could ask is gone: that is asking, too.
+    pub(super) async fn beyond(mut self, stage: Stage) -> Stage {
         self.0.wait_for(|now| *now > stage).await.map_or(Stage::End, |now| *now)
     }
 }

@@ -1,12 +1,16 @@
-//! What a request costs: allocations, and how it compares with no proxy.
+//! What a request costs: allocations and reads.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     thread,
 };
 
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{self, Runtime},
+    sync::oneshot,
+};
 
 use crate::support::{CLIENT, Kind, Pod, hosts, l4, l7, policy};
 
@@ -50,29 +54,61 @@ async fn ask(mut stream: TcpStream, requests: usize) -> TcpStream {
     end.await.unwrap()
 }
 
+/// A sidecar before a server, with a connection that has been used.
+fn used(runtime: &Runtime, is_l7: bool) -> (Pod, TcpStream) {
+    const WARM: usize = 500;
+    let app = server();
+    let rule = if is_l7 { l7(app.port(), CLIENT, &["hello"]) } else { l4(app.port(), CLIENT) };
+    runtime.block_on(async {
+        let mut pod = Pod::start(app).await;
+        pod.agent.policy("1", &policy(vec![rule]));
+        pod.agent.hosts("1", &hosts(CLIENT));
+        pod.agent.acked(Kind::Policies, "1").await;
+        let stream = TcpStream::connect(pod.addresses.inbound).unwrap();
+        stream.set_nodelay(true).unwrap();
+        (pod, ask(stream, WARM).await)
+    })
+}
+
+fn runtime() -> Runtime {
+    runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 #[test]
 fn a_small_request_allocates_nothing() {
-    const WARM: usize = 500;
     const REQUESTS: usize = 2000;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = runtime();
     for is_l7 in [false, true] {
-        let app = server();
-        let rule = if is_l7 { l7(app.port(), CLIENT, &["hello"]) } else { l4(app.port(), CLIENT) };
-        let (pod, stream) = runtime.block_on(async {
-            let mut pod = Pod::start(app).await;
-            pod.agent.policy("1", &policy(vec![rule]));
-            pod.agent.hosts("1", &hosts(CLIENT));
-            pod.agent.acked(Kind::Policies, "1").await;
-            let stream = TcpStream::connect(pod.addresses.inbound).unwrap();
-            stream.set_nodelay(true).unwrap();
-            (pod, ask(stream, WARM).await)
-        });
+        let (pod, stream) = used(&runtime, is_l7);
         let measured = allocation_counter::measure(|| {
             runtime.block_on(async { drop(ask(stream, REQUESTS).await) });
         });
         println!("{} allocations in {REQUESTS} requests, L7: {is_l7}", measured.count_total);
         // What is left is the test's own, and what the runtime does now and then.
         assert!(measured.count_total < 100, "{measured:?}, L7: {is_l7}");
+        drop(pod);
+    }
+}
+
+/// Calls of read(2) by this thread, as the kernel counts them.
+fn reads() -> usize {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    text.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap().parse().unwrap()
+}
+
+/// No socket is asked in vain whether there is more.
+#[test]
+fn a_small_request_and_its_reply_are_a_read_each() {
+    const REQUESTS: usize = 1000;
+    let runtime = runtime();
+    for is_l7 in [false, true] {
+        let (pod, stream) = used(&runtime, is_l7);
+        let before = reads();
+        runtime.block_on(async { drop(ask(stream, REQUESTS).await) });
+        let reads = reads() - before;
+        println!("{reads} reads in {REQUESTS} requests, L7: {is_l7}");
+        // Beside them there are those of this test.
+        assert!((2 * REQUESTS..2 * REQUESTS + 100).contains(&reads), "{reads}, L7: {is_l7}");
         drop(pod);
     }
 }
