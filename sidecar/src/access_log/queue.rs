@@ -1,5 +1,6 @@
 //! Between the data path and the writing thread: two buffers that change
-//! places, so that a record costs no allocation.
+//! places, so that a record costs no allocation. The thread lets records gather
+//! for a moment, so that waking it costs next to nothing for each.
 
 use std::{
     fmt::Write as _,
@@ -16,8 +17,15 @@ use super::{Format, Outcome, Sink, cilium::Socket, time};
 /// is being given.
 pub const MAX_QUEUED_BYTES: usize = 1 << 20;
 
+/// How long the first record of many waits for others, unless there are
+/// [`GATHERED_BYTES`] before.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Records that are worth waking the thread for.
+const GATHERED_BYTES: usize = 32 << 10;
+
 /// A drained buffer of more than this is given back.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: usize = 2 * GATHERED_BYTES;
 
 /// How long a stopping sidecar waits for the reader to take the last records.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -54,6 +62,9 @@ struct Waiting {
     lost: u64,
     left_out: u64,
     flood: Flood,
+    /// How many bytes of lines the writing thread waits for: none of them wakes
+    /// it before.
+    wake_at: usize,
 }
 
 /// Counts the records of a second.
@@ -93,6 +104,7 @@ impl Queue {
             lost: 0,
             left_out: 0,
             flood: Flood { rate, second: 0, count: 0 },
+            wake_at: 1,
         };
         Self { waiting: Mutex::new(waiting), woken: Condvar::new() }
     }
@@ -105,7 +117,7 @@ impl Queue {
         write: impl FnOnce(&mut String, &mut Vec<u8>),
     ) -> Recorded {
         let mut waiting = self.lock();
-        let Waiting { lines, entries, lost, left_out, flood, .. } = &mut *waiting;
+        let Waiting { lines, entries, lost, left_out, flood, wake_at, .. } = &mut *waiting;
         if !flood.admits(now, outcome) {
             *left_out = left_out.saturating_add(1);
             return Recorded::LeftOut;
@@ -123,8 +135,11 @@ impl Queue {
             }
             Recorded::Written
         };
+        let is_enough = before.0 < *wake_at && lines.len() >= *wake_at;
         drop(waiting);
-        self.woken.notify_one();
+        if is_enough {
+            self.woken.notify_one();
+        }
         recorded
     }
 
@@ -145,19 +160,15 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what waits into buffers that are empty, once there is anything.
+    /// Takes what waits into buffers that are empty, once there is anything
+    /// and others have had a moment to join it.
     fn take(&self, lines: &mut String, entries: &mut Vec<u8>) -> Taken {
-        let nothing = |waiting: &mut Waiting| {
-            waiting.lines.is_empty() && waiting.flushes.is_empty() && !waiting.closed
-        };
-        let mut waiting = self.lock();
-        if waiting.left_out > 0 || waiting.lost > 0 {
-            let woken = self.woken.wait_timeout_while(waiting, CONFESS, nothing);
-            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
-        } else {
-            let woken = self.woken.wait_while(waiting, nothing);
-            waiting = woken.unwrap_or_else(PoisonError::into_inner);
-        }
+        let waiting = self.lock();
+        let most = (waiting.left_out > 0 || waiting.lost > 0).then_some(CONFESS);
+        let waiting = self.wait(waiting, 1, most);
+        let mut waiting = self.wait(waiting, GATHERED_BYTES, Some(GATHER));
+        // Until it waits again it looks for itself.
+        waiting.wake_at = usize::MAX;
         mem::swap(lines, &mut waiting.lines);
         mem::swap(entries, &mut waiting.entries);
         Taken {
@@ -165,6 +176,30 @@ impl Queue {
             lost: mem::take(&mut waiting.lost),
             left_out: mem::take(&mut waiting.left_out),
             closed: waiting.closed,
+        }
+    }
+
+    /// Waits for so many bytes of lines, for somebody who waits for them to be
+    /// written, or for `most`.
+    fn wait<'q>(
+        &'q self,
+        mut waiting: MutexGuard<'q, Waiting>,
+        bytes: usize,
+        most: Option<Duration>,
+    ) -> MutexGuard<'q, Waiting> {
+        waiting.wake_at = bytes;
+        let goes_on = |waiting: &mut Waiting| {
+            waiting.lines.len() < bytes && waiting.flushes.is_empty() && !waiting.closed
+        };
+        match most {
+            Some(most) => {
+                let woken = self.woken.wait_timeout_while(waiting, most, goes_on);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let woken = self.woken.wait_while(waiting, goes_on);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
         }
     }
 }
