@@ -11,15 +11,23 @@ use std::fmt::{self, Write as _};
 pub(super) fn string(out: &mut String, bytes: &[u8], cap: usize) -> bool {
     let shown = bytes.get(..cap).unwrap_or(bytes);
     out.push('"');
-    for chunk in shown.utf8_chunks() {
-        chunk.valid().chars().for_each(|char| character(out, char));
+    match str::from_utf8(shown) {
+        Ok(valid) => text(out, valid),
+        Err(_) => mixed(out, shown),
+    }
+    out.push('"');
+    shown.len() == bytes.len()
+}
+
+/// Appends text with bytes in between that are none.
+fn mixed(out: &mut String, bytes: &[u8]) {
+    for chunk in bytes.utf8_chunks() {
+        text(out, chunk.valid());
         for byte in chunk.invalid() {
             // Writing to a String cannot fail.
             let _ = write!(out, "\\\\x{byte:02x}");
         }
     }
-    out.push('"');
-    shown.len() == bytes.len()
 }
 
 /// Appends what is displayed as such a string, at most `cap` bytes of it, and
@@ -39,13 +47,27 @@ struct Inside<'a> {
 }
 
 impl fmt::Write for Inside<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let taken = text.floor_char_boundary(self.left.min(text.len()));
-        let shown = text.get(..taken).unwrap_or_default();
-        shown.chars().for_each(|char| character(self.out, char));
+    fn write_str(&mut self, what: &str) -> fmt::Result {
+        let taken = what.floor_char_boundary(self.left.min(what.len()));
+        text(self.out, what.get(..taken).unwrap_or_default());
         self.left = self.left.saturating_sub(taken);
-        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+        if taken == what.len() { Ok(()) } else { Err(fmt::Error) }
     }
+}
+
+/// Appends a text, at one go where all of it stands in a string as it is.
+fn text(out: &mut String, text: &str) {
+    // Without a way out in the middle the compiler looks at many bytes at once.
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        out.push_str(text);
+    } else {
+        text.chars().for_each(|char| character(out, char));
+    }
+}
+
+/// Whether the byte is a whole character and stands in a string as it is.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
 }
 
 fn character(out: &mut String, char: char) {

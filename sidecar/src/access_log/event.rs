@@ -1,15 +1,16 @@
 //! One event as one line of JSON.
 
-use std::{
-    fmt::{self, Write as _},
-    net::SocketAddr,
-    time::SystemTime,
-};
+use std::{fmt, net::SocketAddr, time::SystemTime};
 
 use remora_parsers::{Field, Request};
 use remora_policy::TrafficDirection;
 
-use super::{escape, hidden::Hidden, time};
+use super::{
+    digits::{address, hash, number},
+    escape,
+    hidden::Hidden,
+    time::rfc3339,
+};
 use crate::config::Pod;
 
 /// The most bytes of one field's value that are logged.
@@ -78,14 +79,13 @@ pub(crate) struct Event<'a> {
 impl Event<'_> {
     /// Appends the event as a line of JSON, without its end.
     pub(super) fn json(&self, out: &mut String, pod: &Pod, hidden: &Hidden, now: SystemTime) {
-        // Writing to a String cannot fail; likewise below.
-        let _ = write!(
-            out,
-            "{{\"time\":\"{}\",\"verdict\":\"{}\",\"direction\":\"{}\"",
-            time::Rfc3339(now),
-            self.outcome.as_str(),
-            self.flow.direction
-        );
+        out.push_str("{\"time\":\"");
+        rfc3339(out, now);
+        out.push_str("\",\"verdict\":\"");
+        out.push_str(self.outcome.as_str());
+        out.push_str("\",\"direction\":\"");
+        out.push_str(direction(self.flow));
+        out.push('"');
         member(out, "namespace", Some(&pod.namespace));
         member(out, "pod", Some(&pod.name));
         self.peers(out);
@@ -109,16 +109,13 @@ impl Event<'_> {
     /// Who talks to whom, with the identity of who is not this pod.
     fn peers(&self, out: &mut String) {
         let Flow { direction, source, destination, backend } = self.flow;
-        let _ = write!(out, ",\"source\":\"{source}\"");
+        peer(out, "source", Some(source));
         if direction == TrafficDirection::Ingress {
             identity(out, "source_identity", self.identity);
         }
-        match destination {
-            Some(destination) => _ = write!(out, ",\"destination\":\"{destination}\""),
-            None => out.push_str(",\"destination\":null"),
-        }
-        if let Some(backend) = backend {
-            let _ = write!(out, ",\"backend\":\"{backend}\"");
+        peer(out, "destination", destination);
+        if backend.is_some() {
+            peer(out, "backend", backend);
         }
         if direction == TrafficDirection::Egress {
             identity(out, "destination_identity", self.identity);
@@ -126,16 +123,44 @@ impl Event<'_> {
     }
 }
 
-fn identity(out: &mut String, name: &str, identity: Option<u32>) {
-    match identity {
-        Some(identity) => _ = write!(out, ",\"{name}\":{identity}"),
-        None => _ = write!(out, ",\"{name}\":null"),
+/// As it stands in the access log.
+pub(super) fn direction(flow: Flow) -> &'static str {
+    match flow.direction {
+        TrafficDirection::Ingress => "ingress",
+        TrafficDirection::Egress => "egress",
     }
 }
 
-/// `,"name":"value"`, or `null` where there is none.
-fn member(out: &mut String, name: &str, value: Option<&str>) {
-    let _ = write!(out, ",\"{name}\":");
+/// `,"name":`
+fn name(out: &mut String, name: &str) {
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+}
+
+fn identity(out: &mut String, title: &str, identity: Option<u32>) {
+    name(out, title);
+    match identity {
+        Some(identity) => number(out, identity),
+        None => out.push_str("null"),
+    }
+}
+
+fn peer(out: &mut String, title: &str, peer: Option<SocketAddr>) {
+    name(out, title);
+    match peer {
+        Some(peer) => {
+            out.push('"');
+            address(out, peer);
+            out.push('"');
+        }
+        None => out.push_str("null"),
+    }
+}
+
+/// `,"title":"value"`, or `null` where there is none.
+fn member(out: &mut String, title: &str, value: Option<&str>) {
+    name(out, title);
     match value {
         Some(value) => _ = escape::string(out, value.as_bytes(), MAX_TEXT_BYTES),
         None => out.push_str("null"),
@@ -151,7 +176,9 @@ fn fields(out: &mut String, request: &Request<'_>, hidden: &Hidden) -> bool {
         if index > 0 {
             out.push(',');
         }
-        let _ = write!(out, "\"{}\":", field.name);
+        out.push('"');
+        out.push_str(field.name);
+        out.push_str("\":");
         let several = field.value.iter().nth(1).is_some();
         if several {
             out.push('[');
@@ -181,7 +208,11 @@ pub(super) fn each_value(
     for (index, value) in values.by_ref().take(MAX_VALUES).enumerate() {
         before(out, index == 0);
         match hidden.hash(field.name, value) {
-            Some(hash) => _ = write!(out, "\"#{hash:016x}\""),
+            Some(hashed) => {
+                out.push_str("\"#");
+                hash(out, hashed);
+                out.push('"');
+            }
             None => whole &= escape::string(out, value, MAX_VALUE_BYTES),
         }
     }

@@ -7,6 +7,7 @@
 //! shown as hashes, but for the fields that somebody has asked for.
 
 mod cilium;
+mod digits;
 mod escape;
 mod event;
 mod hidden;

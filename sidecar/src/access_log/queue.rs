@@ -267,7 +267,8 @@ impl Writer {
             "lost" => "the access log is read too slowly",
             _ => "there were more records than are logged in a second",
         };
-        let now = time::Rfc3339(SystemTime::now());
+        let mut now = String::new();
+        time::rfc3339(&mut now, SystemTime::now());
         // Writing to a String cannot fail.
         let _ = match self.format {
             Format::Json => writeln!(

@@ -3,35 +3,40 @@
 use std::{fmt::Write as _, time::SystemTime};
 
 use super::{
+    digits::{address, number},
     escape,
-    event::{Event, Flow, MAX_TEXT_BYTES, each_value},
+    event::{Event, Flow, MAX_TEXT_BYTES, direction, each_value},
     hidden::Hidden,
-    time,
+    time::rfc3339,
 };
 
 impl Event<'_> {
     /// Appends `TIME VERDICT DIRECTION SOURCE -> DESTINATION`, then what else
     /// there is as `name=value`. Values of peers are in quotes.
     pub(super) fn text(&self, out: &mut String, hidden: &Hidden, now: SystemTime) {
-        let Flow { direction, source, destination, backend } = self.flow;
-        // Writing to a String cannot fail; likewise below.
-        let _ = write!(
-            out,
-            "{} {} {direction} {source} -> ",
-            time::Rfc3339(now),
-            self.outcome.as_str()
-        );
+        let Flow { source, destination, backend, .. } = self.flow;
+        rfc3339(out, now);
+        for word in [self.outcome.as_str(), direction(self.flow)] {
+            out.push(' ');
+            out.push_str(word);
+        }
+        out.push(' ');
+        address(out, source);
+        out.push_str(" -> ");
         match destination {
-            Some(destination) => _ = write!(out, "{destination}"),
+            Some(destination) => address(out, destination),
             None => out.push('?'),
         }
         if let Some(backend) = backend {
-            let _ = write!(out, " backend={backend}");
+            out.push_str(" backend=");
+            address(out, backend);
         }
+        out.push_str(" identity=");
         match self.identity {
-            Some(identity) => _ = write!(out, " identity={identity}"),
-            None => out.push_str(" identity=?"),
+            Some(identity) => number(out, identity),
+            None => out.push('?'),
         }
+        // Writing to a String cannot fail; likewise below.
         if let Some(l7proto) = self.l7proto {
             let _ = write!(out, " l7proto={l7proto}");
         }

@@ -1,29 +1,31 @@
 //! A moment as RFC 3339 writes it, in UTC and milliseconds.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
+
+use super::digits::Short;
 
 const DAY: u64 = 86_400;
 
-/// Shown as `2025-03-01T12:00:00.123Z`. A moment before 1970 is shown as 1970.
-pub(super) struct Rfc3339(pub(super) SystemTime);
-
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let (days, second) = (since.as_secs() / DAY, since.as_secs() % DAY);
-        let (year, month, day) = civil(days);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-            second / 3600,
-            second / 60 % 60,
-            second % 60,
-            since.subsec_millis()
-        )
+/// Appends a moment as `2025-03-01T12:00:00.123Z`. One before 1970 is 1970.
+pub(super) fn rfc3339(out: &mut String, moment: SystemTime) {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (year, month, day) = civil(since.as_secs() / DAY);
+    let second = since.as_secs() % DAY;
+    let mut text = Short::default();
+    let small = |n: u64| u32::try_from(n).unwrap_or_default();
+    for (part, width, after) in [
+        (small(year), 4, b'-'),
+        (small(month), 2, b'-'),
+        (small(day), 2, b'T'),
+        (small(second / 3600), 2, b':'),
+        (small(second / 60 % 60), 2, b':'),
+        (small(second % 60), 2, b'.'),
+        (since.subsec_millis(), 3, b'Z'),
+    ] {
+        text.number(part, width);
+        text.byte(after);
     }
+    text.append_to(out);
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Gregorian).
