@@ -18,7 +18,7 @@ const REQUESTS: usize = 3000;
 const IDLE: usize = 800;
 
 /// A connection that does nothing may cost the sidecar so much.
-const MOST_IDLE_BYTES: u64 = 16 << 10;
+const MOST_IDLE_BYTES: u64 = 6 << 10;
 
 /// A request may cost it so much of a processor, in this build.
 const MOST_CPU: Duration = Duration::from_millis(1);

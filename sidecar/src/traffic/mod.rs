@@ -9,6 +9,7 @@ mod origin;
 mod sandbox;
 mod session;
 mod socket;
+mod spare;
 mod stop;
 mod target;
 mod unknown;

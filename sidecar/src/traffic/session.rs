@@ -1,7 +1,7 @@
 //! A connection under a parser: moves bytes between two sockets and a driver.
 //!
-//! Bytes are read into one buffer that all connections of a thread share, so
-//! that an idle connection holds none. What waits to be written is bounded:
+//! Bytes are read into one buffer that all connections of a thread share, and
+//! judged into others, so that an idle connection holds none. What waits to be written is bounded:
 //! nothing is read that could make more of it than that. Long stretches that
 //! the parser lets pass unseen go through a pipe, without coming here.
 
@@ -10,7 +10,7 @@ use std::{mem, pin::pin, time::Duration};
 use remora_parsers::{Blame, Direction, Driver};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Stage, Stop, farewell::farewell, judge::Court, sandbox, socket::reset};
+use super::{Stage, Stop, farewell::farewell, judge::Court, sandbox, socket::reset, spare};
 use crate::{
     errors::Error,
     limits::{Ticket, deadline::Deadline},
@@ -22,9 +22,6 @@ use crate::{
 
 /// While so many bytes wait to be written, no more are read that would join them.
 const MAX_UNWRITTEN: usize = 64 << 10;
-
-/// A drained output buffer of more than this is given back.
-const KEPT_BYTES: usize = 4 << 10;
 
 /// How long the peers of a broken connection may take for what was decided
 /// before it broke.
@@ -211,9 +208,13 @@ impl<'s> Session<'s> {
             Direction::Reply => self.server_turn(),
         };
         if ready.read && turn.read {
+            spare::lend(&mut self.driver);
             self.read(direction)?;
             self.write(Direction::Request)?;
             self.write(Direction::Reply)?;
+        }
+        if ready.read || ready.write {
+            spare::reclaim(&mut self.driver);
         }
         Ok(())
     }
@@ -301,9 +302,6 @@ impl<'s> Session<'s> {
         match listener.stream.try_write(output) {
             Ok(n) => {
                 output.drain(..n);
-                if output.is_empty() && output.capacity() > KEPT_BYTES {
-                    *output = Vec::new();
-                }
                 Ok(())
             }
             Err(error) if retry(&error) => Ok(()),
