@@ -53,9 +53,13 @@ fn what_goes_out_is_judged_over_both_families() {
         assert_eq!(ask(&caller, (open.ip(), 22).into(), "x"), Answer::Reset);
     }
     assert_eq!(stat(&shut, "total_connections") - before, 1, "the counting itself is one");
-    let log = caller.logs("remora").expect("a log");
-    let entries: Vec<Value> =
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let (mut log, mut entries) = (String::new(), Vec::<Value>::new());
+    // A record may come a moment after the reply.
+    eventually("a record of each", || {
+        log = caller.logs("remora").expect("a log");
+        entries = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        entries.len() >= 4
+    });
     assert!(entries.iter().all(|entry| entry["direction"] == "egress"), "{log}");
     let dropped = entries.iter().filter(|entry| entry["verdict"] == "DROPPED").count();
     assert_eq!(dropped, 4, "{log}");

@@ -23,9 +23,13 @@ fn requests_are_judged_over_both_families() {
         assert_eq!(exchange(&mut stream, "set pub:a 0 0 1\r\nx\r\n"), denied());
         assert_eq!(exchange(&mut stream, "get pub:b\r\n"), miss(), "the connection lives on");
     }
-    let log = cache.logs("remora").expect("a log");
-    let entries: Vec<Value> =
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let (mut log, mut entries) = (String::new(), Vec::<Value>::new());
+    // A record may come a moment after the reply.
+    eventually("a record of each request", || {
+        log = cache.logs("remora").expect("a log");
+        entries = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        entries.len() >= 8
+    });
     let verdicts =
         |verdict: &str| entries.iter().filter(|entry| entry["verdict"] == verdict).count();
     assert_eq!((verdicts("FORWARDED"), verdicts("DROPPED")), (4, 4), "{log}");

@@ -1,12 +1,13 @@
 //! Between the data path and the writing thread: two buffers that change
-//! places, so that a record costs no allocation. The thread lets records gather
-//! for a moment, so that waking it costs next to nothing for each.
+//! places, so that a record costs no allocation. While records come one after
+//! the other, the thread lets some gather before it writes again, so that waking
+//! it costs next to nothing for each.
 
 use std::{
     fmt::Write as _,
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::oneshot;
@@ -17,7 +18,7 @@ use super::{Format, Outcome, Sink, cilium::Socket, time};
 /// is being given.
 pub const MAX_QUEUED_BYTES: usize = 1 << 20;
 
-/// How long the first record of many waits for others, unless there are
+/// How long after one write comes the next, unless there are
 /// [`GATHERED_BYTES`] before.
 const GATHER: Duration = Duration::from_millis(10);
 
@@ -161,12 +162,13 @@ impl Queue {
     }
 
     /// Takes what waits into buffers that are empty, once there is anything
-    /// and others have had a moment to join it.
-    fn take(&self, lines: &mut String, entries: &mut Vec<u8>) -> Taken {
+    /// and, after a write just now, others have had a moment to join it.
+    fn take(&self, lines: &mut String, entries: &mut Vec<u8>, written: Instant) -> Taken {
         let waiting = self.lock();
         let most = (waiting.left_out > 0 || waiting.lost > 0).then_some(CONFESS);
         let waiting = self.wait(waiting, 1, most);
-        let mut waiting = self.wait(waiting, GATHERED_BYTES, Some(GATHER));
+        let gather = GATHER.saturating_sub(written.elapsed());
+        let mut waiting = self.wait(waiting, GATHERED_BYTES, Some(gather));
         // Until it waits again it looks for itself.
         waiting.wake_at = usize::MAX;
         mem::swap(lines, &mut waiting.lines);
@@ -232,8 +234,9 @@ impl Writer {
     /// Writes until the log is closed.
     pub(super) fn run(mut self) {
         let (mut lines, mut entries) = (String::new(), Vec::new());
+        let mut written = Instant::now();
         loop {
-            let taken = self.queue.take(&mut lines, &mut entries);
+            let taken = self.queue.take(&mut lines, &mut entries, written);
             self.confess(&mut lines, "log-lost", "lost", taken.lost);
             self.confess(&mut lines, "log-flood", "left_out", taken.left_out);
             if !lines.is_empty()
@@ -244,6 +247,7 @@ impl Writer {
             if let Some(socket) = &mut self.socket {
                 socket.send(&entries);
             }
+            written = Instant::now();
             // What a burst has made of them is given back.
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
