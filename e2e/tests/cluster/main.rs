@@ -12,6 +12,7 @@ mod drain;
 mod droid;
 mod edits;
 mod install;
+mod journals;
 mod kubectl;
 mod manners;
 mod probes;
