@@ -77,7 +77,7 @@ impl ByHand {
 
     /// Starts a sidecar, by way of another program if `through` names one.
     pub(crate) fn start(&self, through: &[&str]) -> Sidecar {
-        self.start_saying(through, || Stdio::null())
+        self.start_saying(through, Stdio::null)
     }
 
     /// The same, with both its logs going to `sink`.
