@@ -3,7 +3,6 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context as _, Result};
@@ -28,16 +27,6 @@ const IPTABLES_NAMES: [&str; 6] = [
     "ip6tables-save",
     "ip6tables-restore",
 ];
-
-/// Has the C library linked in.
-const STATIC: &str = "-C target-feature=+crt-static";
-
-/// Has what is to be relocated told in a tenth of the bytes, all of which are
-/// in memory in every pod (DT_RELR).
-const RELR: &str = "-C link-arg=-Wl,-z,pack-relative-relocs";
-
-/// The first glibc that understands it.
-const KNOWS_RELR: (u32, u32) = (2, 36);
 
 /// An image archive, and how it is packed.
 pub(crate) struct Image {
@@ -136,16 +125,7 @@ pub(crate) fn compile() -> Result<PathBuf> {
     let mut build =
         cargo::command(&["build", "--locked", "--profile", "image", "--target", &target]);
     build.args(PROGRAMS.iter().flat_map(|package| ["--package", package]));
-    let flags = if glibc() >= Some(KNOWS_RELR) { &[STATIC, RELR][..] } else { &[STATIC] };
-    build.env("RUSTFLAGS", flags.join(" "));
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     cargo::check(&mut build)?;
     Ok(cargo::target()?.join(target).join("image"))
-}
-
-/// The version of the C library that is linked in, if it is glibc.
-fn glibc() -> Option<(u32, u32)> {
-    let told = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
-    let text = String::from_utf8(told.stdout).ok()?;
-    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
