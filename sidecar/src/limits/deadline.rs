@@ -99,6 +99,13 @@ impl Deadline {
             .fold(idle, |one, other| if other.0 < one.0 { other } else { one })
     }
 
+    /// What was late when bytes last came. The timer is of no use while there are
+    /// always some: it has its turn when there are none.
+    pub(crate) fn overdue(&self) -> Option<Late> {
+        let (due, late) = self.due();
+        (due <= self.moved).then_some(late)
+    }
+
     /// Waits until something is late.
     pub(crate) async fn passed(&mut self) -> Late {
         loop {
@@ -153,6 +160,25 @@ mod tests {
             deadline.incomplete(true);
         }
         late_after(&mut deadline, SECOND, Late::Frame(5 * SECOND)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_server_hides_nothing() {
+        let mut deadline = Deadline::for_requests(&limits());
+        let from_server = async |deadline: &mut Deadline, wait: Duration| {
+            advance(wait).await;
+            deadline.heard(false);
+            deadline.overdue()
+        };
+        assert_eq!(from_server(&mut deadline, 10 * SECOND - TICK).await, None);
+        let late = Late::FirstByte(10 * SECOND);
+        assert_eq!(from_server(&mut deadline, TICK).await, Some(late));
+        deadline.heard(true);
+        deadline.incomplete(true);
+        assert_eq!(from_server(&mut deadline, 5 * SECOND - TICK).await, None);
+        assert_eq!(from_server(&mut deadline, TICK).await, Some(Late::Frame(5 * SECOND)));
+        deadline.incomplete(false);
+        assert_eq!(from_server(&mut deadline, 70 * SECOND).await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -102,7 +102,7 @@ impl<'s> Session<'s> {
             }
             let sockets = [(&self.client.stream, client), (&self.server.stream, server)];
             let ready = tokio::select! {
-                // While the peers are busy nothing is late, and a stop is seen above.
+                // While the peers are busy, a stop is seen above and what is late below.
                 biased;
                 ready = ready(sockets) => ready,
                 late = self.deadline.passed() => return Err(Error::Late(late)),
@@ -122,6 +122,9 @@ impl<'s> Session<'s> {
     fn account(&mut self) -> Result<(), Error> {
         let begun = self.driver.held() > 0 && self.driver.wants(Direction::Request);
         self.deadline.incomplete(begun);
+        if let Some(late) = self.deadline.overdue() {
+            return Err(Error::Late(late));
+        }
         let held =
             self.driver.held().saturating_add(self.for_client()).saturating_add(self.for_server());
         self.ticket.hold(held).map_err(Error::Full)?;
