@@ -33,7 +33,7 @@ const TABLE: [(&str, &[&str]); 14] = [
             "sidecar", "netns", "cli",
         ],
     ),
-    ("bench", &["api", "injector", "netns"]),
+    ("bench", &["parsers", "api", "injector", "sidecar", "netns"]),
 ];
 
 /// The most crates, ours included, that may be linked into the sidecar, which

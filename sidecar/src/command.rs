@@ -151,12 +151,13 @@ impl Failure {
     }
 }
 
-/// Does what the arguments say and returns the process's exit code.
+/// Does what the arguments say, with these protocols, and returns the process's
+/// exit code.
 #[must_use]
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
     let done = match &arguments.command {
-        Command::Run => proxy(),
-        Command::Node { endpoints, threads } => of_node(endpoints.clone(), *threads),
+        Command::Run => proxy(registry),
+        Command::Node { endpoints, threads } => of_node(endpoints.clone(), *threads, registry),
         Command::Ready { wait } => is_ready(*wait),
     };
     match done {
@@ -177,12 +178,12 @@ fn is_ready(wait: bool) -> Result<(), Failure> {
     ready::ask(admin).map_err(Failure::NotReady)
 }
 
-fn proxy() -> Result<(), Failure> {
+fn proxy(registry: Registry) -> Result<(), Failure> {
     let config = Config::from_env()?;
     prepare(config.log);
     runtime()?.block_on(async {
         let stop = stop_signal()?;
-        let app = App::new(config, Registry::BUILT_IN).bind().await?;
+        let app = App::new(config, registry).bind().await?;
         tracing::info!(addresses = ?app.addresses(), "listening");
         app.run(stop).await;
         tracing::info!("stopped");
@@ -190,7 +191,7 @@ fn proxy() -> Result<(), Failure> {
     })
 }
 
-fn of_node(endpoints: PathBuf, threads: NonZeroUsize) -> Result<(), Failure> {
+fn of_node(endpoints: PathBuf, threads: NonZeroUsize, registry: Registry) -> Result<(), Failure> {
     let config = NodeConfig::from_env()?;
     prepare(config.log);
     // Before there is a second thread.
@@ -198,7 +199,7 @@ fn of_node(endpoints: PathBuf, threads: NonZeroUsize) -> Result<(), Failure> {
     hide_memory();
     runtime()?.block_on(async {
         let stop = stop_signal()?;
-        Node::new(endpoints, threads, config, Registry::BUILT_IN).run(stop).await?;
+        Node::new(endpoints, threads, config, registry).run(stop).await?;
         tracing::info!("stopped");
         Ok(())
     })

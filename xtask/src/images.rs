@@ -121,10 +121,15 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Image>> {
 /// Naming the target keeps build scripts and macros as they are: those have
 /// to be loaded by the compiler.
 pub(crate) fn compile() -> Result<PathBuf> {
+    compile_packages(&PROGRAMS)
+}
+
+/// Builds the programs of these packages alike; returns their folder.
+pub(crate) fn compile_packages(packages: &[&str]) -> Result<PathBuf> {
     let target = cargo::host()?;
     let mut build =
         cargo::command(&["build", "--locked", "--profile", "image", "--target", &target]);
-    build.args(PROGRAMS.iter().flat_map(|package| ["--package", package]));
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
     build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     cargo::check(&mut build)?;
     Ok(cargo::target()?.join(target).join("image"))

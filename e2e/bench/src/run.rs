@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     args::Options,
     budget::Budget,
-    fleet, footprint,
+    fleet, footprint, isolation,
     load::Window,
     machine::{Cores, Machine},
     partner::{Mode, Partner, Protocol, Runner},
@@ -63,7 +63,7 @@ impl Extent {
                 window: window(200, 2000),
                 held: 8000,
                 starts: 9,
-                fleets: &[1, 10, 100],
+                fleets: &[1, 10, 100, 500],
                 sidecars: &[1, 100, 1000],
                 changes: 20,
             }
@@ -90,6 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let part = Part { options, cores, partners: &partners, extent: Extent::of(options.quick) };
     part.loads(&mut results)?;
     part.fleets(&mut results);
+    part.isolation(&mut results);
     part.propagation(&mut results);
     if results.samples.is_empty() {
         bail!("nothing was measured: {:?} names no part, or all failed", options.only);
@@ -242,6 +243,19 @@ impl Part<'_> {
         for partner in self.present().filter(|one| one.about.mode != Mode::None) {
             if let Err(error) = fleet::measure(partner, self, results) {
                 results.failures.push(format!("{}, {}: {error:#}", partner.name, fleet::NAME));
+            }
+        }
+    }
+
+    /// Not in a quick run, unless it is asked for by name.
+    fn isolation(&self, results: &mut Results) {
+        let is_left_out = self.options.quick && self.options.only.is_empty();
+        if is_left_out || !self.options.wants(isolation::NAME) {
+            return;
+        }
+        for partner in self.present() {
+            if let Err(error) = isolation::measure(partner, self, results) {
+                results.failures.push(format!("{}, {}: {error:#}", partner.name, isolation::NAME));
             }
         }
     }

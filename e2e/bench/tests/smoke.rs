@@ -17,10 +17,8 @@ const ADAPTER: &str = r#"#!/bin/sh
 set -eu
 . "$(dirname "$0")/remora.sh"
 case $1 in
-about) remora_about "Somebody" memcached ;;
-command)
-    remora_policy ""
-    remora_command ;;
+about) remora_about "Somebody" memcached node ;;
+command) remora_node "" ;;
 esac
 "#;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use remora_netns::{Job, Process};
+use remora_netns::{Job, Process, Signal};
 
 use super::{CommandLine, Mode, Partner, Protocol};
 use crate::{
@@ -61,12 +61,29 @@ impl<'s> Runner<'s> {
             self.proxies.push(self.launch(index, command)?);
         }
         let begin = Instant::now();
-        let addresses: Vec<_> =
-            self.spots.iter().map(|spot| spot.address(Protocol::Memcached)).collect();
-        match self.in_client(|| self.await_ready(&addresses)) {
-            Ok(()) => Ok(begin.elapsed()),
-            Err(error) => Err(error.context(self.log())),
-        }
+        self.await_all()?;
+        Ok(begin.elapsed())
+    }
+
+    /// Waits until it serves all pods.
+    pub(crate) fn await_all(&self) -> Result<()> {
+        let addresses = self.addresses(Protocol::Memcached);
+        let served = self.in_client(|| self.await_ready(&addresses));
+        served.map_err(|error| error.context(self.log()))
+    }
+
+    /// Kills the last pod's proxy, which on a node is everybody's, and starts
+    /// it again.
+    pub(crate) fn replace_last(&mut self) -> Result<()> {
+        let proxy = self.proxies.pop().context("there is no proxy")?;
+        proxy.signal(Signal::KILL);
+        proxy.wait(READY_LIMIT)?;
+        drop(proxy);
+        let index = self.proxies.len();
+        let command = self.commands.get(index).context("there is no command")?;
+        let started = self.launch(index, command)?;
+        self.proxies.push(started);
+        Ok(())
     }
 
     /// Does something in the client's pod.
