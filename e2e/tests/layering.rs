@@ -33,7 +33,7 @@ const TABLE: [(&str, &[&str]); 14] = [
             "sidecar", "netns", "cli",
         ],
     ),
-    ("bench", &["parsers", "api", "injector", "sidecar", "netns"]),
+    ("bench", &["api", "injector", "netns"]),
 ];
 
 /// The most crates, ours included, that may be linked into the sidecar, which

@@ -36,9 +36,26 @@ pub(crate) fn run(options: &Options<'_>) -> Result<ExitCode> {
     let envoy = step("Envoy", || partner(options.quick))?;
     // What is measured is what goes into images; what measures is built alike.
     let programs = step("build what is measured", images::compile)?;
-    let measuring = ["remora-bench", "remora-netns"];
-    let tools = step("build what measures", || images::compile_packages(&measuring))?;
-    let mut bench = command(options, &programs, &tools.join("remora-bench"))?;
+    if !(options.quick && options.only.is_empty()) {
+        // For what a quick run leaves out. On its own: examples change the
+        // features of what they are built with.
+        step("build a proxy whose parser panics", || {
+            images::compile_alike(&["--package=remora-sidecar", "--example=fragile"])
+        })?;
+    }
+    step("build what measures", || {
+        cargo::run(&[
+            "build",
+            "--locked",
+            "--profile",
+            "image",
+            "--package",
+            "remora-bench",
+            "--package",
+            "remora-netns",
+        ])
+    })?;
+    let mut bench = command(options, &programs)?;
     if let Some(folder) = envoy {
         let own = cargo::variable("PATH").unwrap_or_default();
         let folders = std::iter::once(folder).chain(env::split_paths(&own));
@@ -60,14 +77,14 @@ fn partner(quick: bool) -> Result<Option<PathBuf>> {
     }
 }
 
-fn command(options: &Options<'_>, programs: &Path, bench: &Path) -> Result<Command> {
+fn command(options: &Options<'_>, programs: &Path) -> Result<Command> {
     let sources = cargo::root().join("e2e/bench");
     let out = match options.out {
         Some(folder) => folder.to_owned(),
         None => cargo::target()?.join("bench"),
     };
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
-    let mut bench = Command::new(bench);
+    let mut bench = Command::new(cargo::target()?.join("image/remora-bench"));
     bench.arg("run").arg("--programs").arg(programs);
     bench.arg("--partners").arg(sources.join("partners")).arg("--out").arg(out);
     for name in options.only {

@@ -3,7 +3,6 @@
 //! flooded, loses its proxy, or makes its parser panic.
 
 use std::{
-    env,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     os::unix::fs::symlink,
@@ -16,7 +15,6 @@ use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use crate::{
-    fragile,
     load::{Outcome, PATIENCE, Pace, Plan, Script, Window, drive, drive_on},
     partner::{Mode, Partner, Protocol, Runner, SMALL},
     results::{Better, Figure, Results, percentile},
@@ -38,6 +36,9 @@ const CONNECTIONS: usize = 12;
 /// The flood: pipelined requests on so many connections, as fast as they go.
 const FLOOD: usize = 64;
 const DEPTH: u32 = 16;
+
+/// What makes its parser panic, in a client's request.
+const MAGIC: &str = "bench:panic";
 
 /// Rules that a policy proxy holds.
 const RULES: usize = 10;
@@ -109,14 +110,18 @@ pub(crate) fn measure(partner: &Partner, part: &Part<'_>, results: &mut Results)
     Ok(())
 }
 
-/// The programs, but for a sidecar that this one is: with a parser that panics.
+/// The programs, with the sidecar whose parser can be made to panic.
 fn fragile_programs(programs: &Path) -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
-    let this = env::current_exe().context("finding this program")?;
-    for name in ["remora-agent", "remora-init"] {
-        symlink(programs.join(name), folder.path().join(name))?;
+    for (name, file) in [
+        ("remora-agent", "remora-agent"),
+        ("remora-init", "remora-init"),
+        ("remora-sidecar", "examples/fragile"),
+    ] {
+        let program = programs.join(file).canonicalize();
+        let program = program.with_context(|| format!("finding {file}"))?;
+        symlink(program, folder.path().join(name))?;
     }
-    symlink(this, folder.path().join(fragile::PROGRAM))?;
     Ok(folder)
 }
 
@@ -170,7 +175,7 @@ fn panics(troubled: SocketAddr, until: Instant) -> Result<Outcome> {
     while Instant::now() < until {
         let mut stream = TcpStream::connect_timeout(&troubled, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&[b"get ", fragile::MAGIC, b"\r\n"].concat())?;
+        stream.write_all(format!("get {MAGIC}\r\n").as_bytes())?;
         let ended = stream.read(&mut [0]).unwrap_or_default();
         ensure!(ended == 0, "a request that makes the parser panic was answered");
         outcome.amount += 1;

@@ -5,7 +5,6 @@ mod args;
 mod budget;
 mod fleet;
 mod footprint;
-mod fragile;
 mod isolation;
 mod load;
 mod machine;
@@ -19,18 +18,11 @@ mod serve;
 mod stage;
 mod workload;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let name = std::env::args_os().next().map(PathBuf::from);
-    if name.as_deref().and_then(Path::file_name).is_some_and(|name| name == fragile::PROGRAM) {
-        return fragile::run();
-    }
     let done = match args::Arguments::parse().command {
         args::Command::Run(options) => run::run(&options),
         args::Command::Serve { port } => serve::run(port),

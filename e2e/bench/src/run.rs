@@ -92,6 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     part.fleets(&mut results);
     part.isolation(&mut results);
     part.propagation(&mut results);
+    results.failures.iter().for_each(|failure| say(&format!("NOT MEASURED: {failure}")));
     if results.samples.is_empty() {
         bail!("nothing was measured: {:?} names no part, or all failed", options.only);
     }
@@ -122,7 +123,6 @@ fn partners(options: &Options) -> Result<Vec<Partner>> {
 }
 
 fn check(results: &Results, options: &Options) -> Result<ExitCode> {
-    results.failures.iter().for_each(|failure| say(&format!("NOT MEASURED: {failure}")));
     let Some(file) = &options.budget else { return Ok(ExitCode::SUCCESS) };
     let verdicts = Budget::read(file)?.check(results, |part| options.wants(part));
     verdicts.iter().for_each(|verdict| say(&verdict.to_string()));

@@ -1,17 +1,14 @@
-//! Remora's proxy with a parser that panics when it is asked to: what a bug in
-//! one would cost. All else is the program that is measured everywhere.
+//! A proxy with a parser of one's own: memcached's, but that it panics when a
+//! client says so. The benchmark shows with it what a parser's bug would cost.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use remora_parsers::{Direction, Judge, Op, Parser, Protocol, Registry, memcache};
-use remora_sidecar::command;
-
-/// The program's name when it is this proxy.
-pub(crate) const PROGRAM: &str = "remora-sidecar";
+use remora_sidecar::command::{self, Arguments};
 
 /// What makes it panic, anywhere in what a client sends.
-pub(crate) const MAGIC: &[u8] = b"bench:panic";
+const MAGIC: &[u8] = b"bench:panic";
 
 static MEMCACHE: Protocol =
     Protocol { parser: || Box::new(Fragile((memcache::PROTOCOL.parser)())), ..memcache::PROTOCOL };
@@ -28,7 +25,7 @@ impl Parser for Fragile {
         end: bool,
         judge: &mut dyn Judge,
     ) -> Op {
-        assert!(!data.windows(MAGIC.len()).any(|part| part == MAGIC), "asked to");
+        assert!(!data.windows(MAGIC.len()).any(|part| part == MAGIC), "a client said so");
         self.0.on_data(direction, data, end, judge)
     }
 
@@ -41,7 +38,6 @@ impl Parser for Fragile {
     }
 }
 
-/// Runs as that proxy.
-pub(crate) fn run() -> ExitCode {
-    command::run(&command::Arguments::parse(), Registry::new(&PROTOCOLS))
+fn main() -> ExitCode {
+    command::run(&Arguments::parse(), Registry::new(&PROTOCOLS))
 }
