@@ -7,6 +7,8 @@ remora_about() {
     # On a node, too: its listeners are in the pods.
     echo "redirection: pods"
     echo "pods: 500"
+    # A pod that no policy selects is open: it serves before its policy comes.
+    echo 'policy: 16000 /policy "rules":0,'
     echo "protocols: $2"
     sidecar="${BENCH_PROGRAMS:?}/remora-sidecar"
     if [ -x "$sidecar" ]; then

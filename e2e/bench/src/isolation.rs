@@ -104,7 +104,7 @@ pub(crate) fn measure(partner: &Partner, part: &Part<'_>, results: &mut Results)
                 .with_context(|| format!("while {}", trouble.title()))?;
             record(trouble, partner, round, &outcome, results);
             // Whoever was killed serves again before the next.
-            runner.await_all()?;
+            runner.await_served()?;
         }
     }
     Ok(())

@@ -241,10 +241,13 @@ fn told(variable: &Value, pod: &Value) -> String {
 }
 
 /// The files whose tests are all about what policy lets through.
-const OF_POLICY: [(&str, &str); 9] = [
+const OF_POLICY: [(&str, &str); 12] = [
     ("bad_input.rs", include_str!("bad_input.rs")),
     ("bypass/privileges.rs", include_str!("bypass/privileges.rs")),
     ("bypass/sockets.rs", include_str!("bypass/sockets.rs")),
+    ("clients/pipelining.rs", include_str!("clients/pipelining.rs")),
+    ("clients/python.rs", include_str!("clients/python.rs")),
+    ("clients/tools.rs", include_str!("clients/tools.rs")),
     ("egress.rs", include_str!("egress.rs")),
     ("enforcement.rs", include_str!("enforcement.rs")),
     ("forged.rs", include_str!("forged.rs")),

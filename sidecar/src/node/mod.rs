@@ -29,7 +29,11 @@ use tokio::{
 use tracing::Instrument as _;
 
 pub use self::rights::{RightsError, become_proxy};
-use self::{file::EndpointError, folder::Folder, threads::Threads};
+use self::{
+    file::EndpointError,
+    folder::{Files, Folder},
+    threads::Threads,
+};
 use crate::{
     access_log, config::NodeConfig, endpoint::Endpoint, errors::StartError, process::Process,
 };
@@ -85,14 +89,11 @@ impl Node {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
         let Self { endpoints, threads, config, registry } = self;
         let wrong = |error| NodeError::Folder { path: endpoints.clone(), error };
-        let process = Process::of_many(registry, &config.access_log, access_log::stdout())?;
-        let process = Arc::new(process);
+        let process =
+            Arc::new(Process::of_many(registry, &config.access_log, access_log::stdout())?);
+        let threads = Threads::start(threads).map_err(NodeError::Thread)?;
         let mut folder = Folder::watch(&endpoints).map_err(wrong)?;
-        let mut served = Served {
-            process: Arc::clone(&process),
-            pods: BTreeMap::new(),
-            threads: Threads::start(threads).map_err(NodeError::Thread)?,
-        };
+        let mut served = Served { process: Arc::clone(&process), pods: BTreeMap::new(), threads };
         let mut watching = JoinSet::new();
         let watched = Arc::clone(&process);
         watching.spawn(async move { watched.watch().await });
@@ -132,7 +133,7 @@ impl Served {
     /// Makes the endpoints what the folder says. One whose file has changed, or
     /// is gone, ends at once, with its connections: it is another pod's, or
     /// nobody's.
-    fn take(&mut self, files: BTreeMap<OsString, Arc<[u8]>>) {
+    fn take(&mut self, files: Files) {
         let mut ended = BTreeMap::new();
         for (name, pod) in std::mem::take(&mut self.pods) {
             if files.get(&name) == Some(&pod.text) {

@@ -68,6 +68,15 @@ impl Protocol {
     }
 }
 
+/// Where a policy proxy tells, inside each pod, that it has its policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) port: u16,
+    pub(crate) path: String,
+    /// What it says as long as it has none.
+    pub(crate) without: String,
+}
+
 /// Lines of `key: value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct About {
@@ -82,6 +91,8 @@ pub(crate) struct About {
     pub(crate) version: String,
     /// Where a sidecar wants redirected connections, if it cannot be told.
     pub(crate) port: Option<u16>,
+    /// Of a proxy that serves before its policy has come.
+    pub(crate) policy: Option<Policy>,
     /// Why it cannot run here, and what would help.
     pub(crate) missing: Option<String>,
 }
@@ -90,7 +101,7 @@ impl About {
     pub(crate) fn read(text: &str) -> Result<Self> {
         let (mut title, mut mode, mut version, mut port, mut missing) =
             (None, None, None, None, None);
-        let (mut redirection, mut pods, mut panics) = (None, PODS, false);
+        let (mut redirection, mut pods, mut panics, mut policy) = (None, PODS, false, None);
         let mut protocols = Vec::new();
         for line in text.lines() {
             let (key, value) =
@@ -99,6 +110,7 @@ impl About {
                 "title" => title = Some(value.to_owned()),
                 "mode" => mode = Some(read_mode(value)?),
                 "redirection" => redirection = Some(read_redirection(value)?),
+                "policy" => policy = Some(read_policy(value)?),
                 "panics" => panics = value == "yes",
                 "pods" => pods = value.parse().with_context(|| format!("pods: {value:?}"))?,
                 "protocols" => protocols = read_protocols(value)?,
@@ -126,6 +138,7 @@ impl About {
             redirection,
             pods,
             panics,
+            policy,
             protocols,
             version: version.unwrap_or_default(),
             port,
@@ -148,6 +161,16 @@ fn read_redirection(text: &str) -> Result<Redirection> {
         "node" => Ok(Redirection::OnNode),
         _ => bail!("`redirection` is pods or node, not {text:?}"),
     }
+}
+
+fn read_policy(text: &str) -> Result<Policy> {
+    let mut words = text.splitn(3, ' ');
+    let mut policy = || {
+        let port = words.next()?.parse().ok()?;
+        let (path, without) = (words.next()?.to_owned(), words.next()?.to_owned());
+        Some(Policy { port, path, without })
+    };
+    policy().with_context(|| format!("`policy` is a port, a path and a text, not {text:?}"))
 }
 
 fn read_protocols(text: &str) -> Result<Vec<Protocol>> {

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use remora_injector::INBOUND_PORT;
 
-pub(crate) use about::{About, Mode, Protocol, Redirection};
+pub(crate) use about::{About, Mode, Policy, Protocol, Redirection};
 pub(crate) use command::CommandLine;
 pub(crate) use runner::{Runner, SMALL, joined};
 
@@ -40,6 +40,7 @@ impl Partner {
             redirection: Redirection::None,
             pods: about::PODS,
             panics: false,
+            policy: None,
             protocols: Protocol::ALL.to_vec(),
             version: String::new(),
             port: None,

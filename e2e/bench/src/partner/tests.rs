@@ -17,8 +17,12 @@ fn an_adapter_says_what_it_is() {
     let node = ABOUT.replace("mode: sidecar", "mode: node");
     let about = About::read(&node).expect("an adapter");
     assert_eq!(about.redirection, Redirection::OnNode);
-    let about = About::read(&format!("{node}redirection: pods\npods: 500\n"));
+    let about =
+        About::read(&format!("{node}redirection: pods\npods: 500\npolicy: 80 /p no rules\n"));
     let about = about.expect("an adapter");
+    let policy = about.policy.expect("a policy");
+    assert_eq!((policy.port, policy.path.as_str()), (80, "/p"));
+    assert_eq!(policy.without, "no rules");
     assert_eq!((about.redirection, about.pods), (Redirection::InPods, 500));
 }
 
@@ -34,6 +38,7 @@ fn what_an_adapter_says_wrong_is_named() {
         ("memcached bulk", "bulk", "must hold memcached"),
         ("title: X", "title: X\nport: 70000", "a port: \"70000\""),
         ("title: X", "title: X\npods: many", "pods: \"many\""),
+        ("title: X", "title: X\npolicy: 16000 /policy", "a port, a path and a text"),
         ("title: X", "title: X\nredirection: host", "not \"host\""),
         ("version", "versoin", "no key \"versoin\""),
     ];
