@@ -1,7 +1,7 @@
 //! Pods that share a proxy on the node: what is one's own, and what becomes of
 //! one whose endpoint is not served.
 
-use std::net::SocketAddr;
+use std::{io::Read as _, net::SocketAddr};
 
 use remora_netns::Pod;
 use serde_json::json;
@@ -79,5 +79,23 @@ fn each_pod_has_its_own_policy_and_goes_out_as_itself() {
         assert!(peers.iter().all(|entry| entry["pod"] == "one"), "{peers:?}");
         let log = server.netns_exec(&["ss", "-tan"]).expect("it runs").stdout;
         assert!(!log.contains("10.77.0.1:"), "nobody comes from the node: {log}");
+    });
+}
+
+#[test]
+fn a_proxy_that_is_stopped_ends_what_is_at_rest_in_order() {
+    node_mode::run(|| {
+        let (stage, client, caches) = set();
+        let proxy = stage.proxy.as_ref().expect("node mode");
+        let mut streams = caches.each_ref().map(|cache| {
+            let mut stream = client.connect(address(cache)).expect("connected");
+            assert_eq!(exchange(&mut stream, "get pub:a\r\n"), miss());
+            stream
+        });
+        assert_eq!(proxy.stop(), 0, "{}", proxy.said());
+        for (stream, cache) in streams.iter_mut().zip(&caches) {
+            assert_eq!(stream.read(&mut [0]).expect("no reset"), 0, "an orderly end");
+            assert_eq!(ask(&client, address(cache), "get pub:a\r\n"), Answer::Refused);
+        }
     });
 }

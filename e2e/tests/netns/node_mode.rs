@@ -189,6 +189,13 @@ impl NodeProxy {
         *process = launch(node, &self.endpoints, &self.log);
     }
 
+    /// Asks it to stop; returns its exit code.
+    pub(crate) fn stop(&self) -> i32 {
+        let process = self.process();
+        process.signal(Signal::TERM);
+        process.wait(PATIENCE).expect("the proxy ends")
+    }
+
     /// That it has not ended.
     pub(crate) fn assert_runs(&self) {
         assert!(self.process().wait(Duration::ZERO).is_err(), "{}", self.said());
