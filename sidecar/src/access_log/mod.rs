@@ -111,7 +111,7 @@ impl Clerk {
     /// # Errors
     /// The system's, when there can be no thread.
     pub(crate) fn start(options: &Options, sink: Sink) -> io::Result<Arc<Self>> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new());
         let socket = options.socket.clone().map(cilium::Socket::new);
         let writer = Writer::new(sink, socket, options.format, Arc::clone(&queue));
         thread::Builder::new()

@@ -41,13 +41,13 @@ pub(crate) enum Recorded {
 }
 
 /// What waits to be written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     woken: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     lines: String,
     /// Entries for the socket, each after its length.
@@ -91,6 +91,18 @@ impl Flood {
 }
 
 impl Queue {
+    pub(super) fn new() -> Self {
+        let waiting = Waiting {
+            lines: String::new(),
+            entries: Vec::new(),
+            flushes: Vec::new(),
+            closed: false,
+            lost: 0,
+            left_out: 0,
+        };
+        Self { waiting: Mutex::new(waiting), woken: Condvar::new() }
+    }
+
     /// Has `write` append a record, if there is room.
     pub(super) fn record(
         &self,
