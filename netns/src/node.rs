@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,6 +21,9 @@ use crate::{Error, Pod, Result, connect, preflight};
 /// How long a step of a pod's start may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The node and its pods: a bridge of the kernel's has room for no more links.
+const MOST_HOSTS: u16 = 1024;
+
 /// A node and its bridge, in a network namespace of its own. Its pods keep
 /// what they need of it, so that the two may be dropped in any order.
 #[derive(Debug, Clone)]
@@ -32,7 +35,7 @@ struct Inner {
     images: Images,
     shim: PathBuf,
     patience: Duration,
-    next_host: AtomicU8,
+    next_host: AtomicU16,
     scratch: Scratch,
 }
 
@@ -59,7 +62,7 @@ impl Node {
             images,
             shim: shim.to_owned(),
             patience: PATIENCE,
-            next_host: AtomicU8::new(2),
+            next_host: AtomicU16::new(2),
             scratch: Scratch::new(shim)?,
         })))
     }
@@ -98,8 +101,21 @@ impl Node {
         manifest: &Value,
         report: impl FnOnce(&Value) -> io::Result<()>,
     ) -> Result<Pod> {
+        self.run_pod_with_network(manifest, |manifest, _| report(manifest))
+    }
+
+    /// The same; `report` also gets the path of the pod's network namespace,
+    /// as a runtime tells it to a CNI plugin.
+    ///
+    /// # Errors
+    /// As for [`Node::run_pod`].
+    pub fn run_pod_with_network(
+        &self,
+        manifest: &Value,
+        report: impl FnOnce(&Value, &Path) -> io::Result<()>,
+    ) -> Result<Pod> {
         let host = self.0.next_host.fetch_add(1, Ordering::Relaxed);
-        if host < 2 || host == u8::MAX {
+        if !(2..MOST_HOSTS).contains(&host) {
             return Err(Error::Preflight(
                 "the node's network has no address left: use another node".into(),
             ));
@@ -109,7 +125,8 @@ impl Node {
         let spec = PodSpec::read(&manifest)?;
         let node = &self.0.network;
         let network = NetNs::new(|pod, inside| attach_pod(node, pod, inside, host))?;
-        report(&manifest).map_err(Error::io("report the pod's status"))?;
+        report(&manifest, Path::new(&network.path()))
+            .map_err(Error::io("report the pod's status"))?;
         let containers = kubelet::start(&spec, addresses, &network, self.host())?;
         Ok(Pod::new(self.clone(), network, addresses, &spec, manifest, containers))
     }

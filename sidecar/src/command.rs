@@ -1,16 +1,22 @@
 //! The command line: arguments, signals and exit codes.
 
-use std::{io, panic, process::ExitCode};
+use std::{io, num::NonZeroUsize, panic, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use remora_parsers::Registry;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
 };
+use tracing::level_filters::LevelFilter;
 
-use crate::{App, Config, ConfigError, StartError, config, ready};
+use crate::{
+    App, Config, ConfigError, StartError,
+    config::{self, NodeConfig},
+    node::{self, Node, NodeError, RightsError},
+    ready,
+};
 
 const CODES: &str = "\
 Exit codes:
@@ -71,6 +77,18 @@ Before the first policy, from the agent or saved, every connection is denied. SI
 proxy: it accepts connections until the app is gone, closes those that are
 between requests, and gives the others time to finish.";
 
+const NODE: &str = "\
+An endpoint's file:
+  {\"network\": \"/proc/PID/ns/net\", \"variables\": {\"REMORA_POD_NAME\": \"cache\", ...}}
+with the variables of a sidecar (see `remora-sidecar run --help`), of which
+REMORA_LOG, REMORA_ACCESS_LOG_SOCKET and REMORA_DRAIN_DELAY_SECONDS mean nothing
+in a file. It starts as root and becomes user 16006 with SYS_ADMIN and SYS_PTRACE.
+A pod whose file is missing or wrong is closed, as long as it is redirected.
+
+Environment:
+  REMORA_LOG, REMORA_ACCESS_LOG, REMORA_ACCESS_LOG_SOCKET
+                        as for a sidecar, for all pods";
+
 /// Judges the connections of one pod by its L7 policy.
 #[derive(Debug, Parser)]
 #[command(name = "remora-sidecar", version, after_help = CODES)]
@@ -84,9 +102,23 @@ enum Command {
     /// Run the proxy until SIGTERM; the access log goes to stdout, a line of JSON an event
     #[command(after_help = ENVIRONMENT)]
     Run,
+    /// Run one proxy for many pods of this node until SIGTERM
+    #[command(after_help = NODE)]
+    Node {
+        /// The folder of endpoints: a file NAME.json for each pod, renamed into place
+        #[arg(long, value_name = "DIR")]
+        endpoints: PathBuf,
+        /// Threads for traffic; each pod is served by one of them
+        #[arg(long, value_name = "N", default_value = "1")]
+        threads: NonZeroUsize,
+    },
     /// Ask the running proxy whether it has its policy; if not, say what it waits for
     #[command(after_help = "Made for a startup probe: exec `/remora-sidecar ready`.")]
-    Ready,
+    Ready {
+        /// Wait until it has, as an init container of a pod without a proxy of its own
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 /// Why the command ends badly.
@@ -96,6 +128,10 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Rights(#[from] RightsError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
     #[error("{0}")]
     System(#[from] io::Error),
     #[error("{0}")]
@@ -106,17 +142,23 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Config(_) => 64,
-            Self::Start(_) | Self::System(_) | Self::NotReady(_) => 1,
+            Self::Start(_)
+            | Self::Rights(_)
+            | Self::Node(_)
+            | Self::System(_)
+            | Self::NotReady(_) => 1,
         }
     }
 }
 
-/// Does what the arguments say and returns the process's exit code.
+/// Does what the arguments say, with these protocols, and returns the process's
+/// exit code.
 #[must_use]
-pub fn run(arguments: &Arguments) -> ExitCode {
-    let done = match arguments.command {
-        Command::Run => proxy(),
-        Command::Ready => is_ready(),
+pub fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
+    let done = match &arguments.command {
+        Command::Run => proxy(registry),
+        Command::Node { endpoints, threads } => of_node(endpoints.clone(), *threads, registry),
+        Command::Ready { wait } => is_ready(*wait),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,28 +169,51 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn is_ready() -> Result<(), Failure> {
-    ready::ask(config::admin_from_env()?).map_err(Failure::NotReady)
+fn is_ready(wait: bool) -> Result<(), Failure> {
+    let admin = config::admin_from_env()?;
+    if wait {
+        ready::wait(admin, |why| eprintln!("{why}"));
+        return Ok(());
+    }
+    ready::ask(admin).map_err(Failure::NotReady)
 }
 
-fn proxy() -> Result<(), Failure> {
+fn proxy(registry: Registry) -> Result<(), Failure> {
     let config = Config::from_env()?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.log)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
-    panic::set_hook(Box::new(report_panic));
-    hide_memory();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    prepare(config.log);
+    runtime()?.block_on(async {
         let stop = stop_signal()?;
-        let app = App::new(config, Registry::BUILT_IN).bind().await?;
+        let app = App::new(config, registry).bind().await?;
         tracing::info!(addresses = ?app.addresses(), "listening");
         app.run(stop).await;
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+fn of_node(endpoints: PathBuf, threads: NonZeroUsize, registry: Registry) -> Result<(), Failure> {
+    let config = NodeConfig::from_env()?;
+    prepare(config.log);
+    // Before there is a second thread.
+    node::become_proxy()?;
+    hide_memory();
+    runtime()?.block_on(async {
+        let stop = stop_signal()?;
+        Node::new(endpoints, threads, config, registry).run(stop).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// What a process is made before it does anything.
+fn prepare(log: LevelFilter) {
+    tracing_subscriber::fmt().with_max_level(log).with_writer(io::stderr).with_ansi(false).init();
+    panic::set_hook(Box::new(report_panic));
+    hide_memory();
+}
+
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// No core file, and no debugger of the pod's: keys and tokens pass through this

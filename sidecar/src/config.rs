@@ -23,7 +23,10 @@ pub use self::{
     agent::{Agent, Tls},
     probes::Probes,
 };
-use crate::{access_log::Options, limits::Limits};
+use crate::{access_log::Options, limits::Limits, network::Network};
+
+/// The uid by which redirections know the proxy.
+pub const PROXY_UID: u32 = 16006;
 
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
@@ -76,6 +79,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// The pod this sidecar stands in.
     pub pod: Pod,
+    /// Where that pod's sockets are.
+    pub network: Network,
     /// Where to listen for redirected connections. `[::]` takes IPv4 too.
     pub inbound: SocketAddr,
     /// Where to listen for redirected outbound connections: on loopback, so
@@ -173,6 +178,7 @@ impl Config {
                 uid: reader.required("REMORA_POD_UID", "metadata.uid"),
                 ips: reader.pod_ips(),
             },
+            network: Network::default(),
             inbound: everywhere(reader.port("REMORA_INBOUND_PORT", INBOUND_PORT)),
             outbound: loopback(reader.port("REMORA_OUTBOUND_PORT", OUTBOUND_PORT)),
             admin: admin_address(reader.port("REMORA_ADMIN_PORT", ADMIN_PORT)),
@@ -202,6 +208,22 @@ impl Config {
         reader.finish(config)
     }
 
+    /// The configuration of an endpoint of a node's proxy.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with every problem that was found.
+    pub(crate) fn of_endpoint(
+        get: impl Fn(&str) -> Option<String>,
+        network: Network,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::read(get)?;
+        // Without its routes no gateway is known, and no hook is obeyed.
+        config.node.extend(network.enter(|| Ok(node::gateways())).unwrap_or_default());
+        // Whoever stops a node's proxy does not stop its pods.
+        config.drain_delay = Duration::ZERO;
+        Ok(Self { network, ..config })
+    }
+
     /// Every port that the sidecar listens on.
     pub(crate) fn own_ports(&self) -> impl Iterator<Item = u16> {
         let Self { inbound, outbound, admin, metrics, health, .. } = self;
@@ -228,6 +250,27 @@ impl Config {
             );
         }
         self.probes = probes;
+    }
+}
+
+/// What the endpoints of a node's proxy have in common.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The most verbose level of diagnostics.
+    pub log: LevelFilter,
+    /// How the access log looks, and who else is sent it.
+    pub access_log: Options,
+}
+
+impl NodeConfig {
+    /// That of this process.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] with every problem that was found.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(variable);
+        let config = Self { log: reader.log(), access_log: reader.access_log() };
+        reader.finish(config)
     }
 }
 

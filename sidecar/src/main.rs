@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use remora_parsers::Registry;
 use remora_sidecar::command::{self, Arguments};
 
 fn main() -> ExitCode {
-    command::run(&Arguments::parse())
+    command::run(&Arguments::parse(), Registry::BUILT_IN)
 }

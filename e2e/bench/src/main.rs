@@ -5,6 +5,7 @@ mod args;
 mod budget;
 mod fleet;
 mod footprint;
+mod isolation;
 mod load;
 mod machine;
 mod partner;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     args::Options,
     budget::Budget,
-    fleet, footprint,
+    fleet, footprint, isolation,
     load::Window,
     machine::{Cores, Machine},
     partner::{Mode, Partner, Protocol, Runner},
@@ -63,7 +63,7 @@ impl Extent {
                 window: window(200, 2000),
                 held: 8000,
                 starts: 9,
-                fleets: &[1, 10, 100],
+                fleets: &[1, 10, 100, 500],
                 sidecars: &[1, 100, 1000],
                 changes: 20,
             }
@@ -90,7 +90,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let part = Part { options, cores, partners: &partners, extent: Extent::of(options.quick) };
     part.loads(&mut results)?;
     part.fleets(&mut results);
+    part.isolation(&mut results);
     part.propagation(&mut results);
+    results.failures.iter().for_each(|failure| say(&format!("NOT MEASURED: {failure}")));
     if results.samples.is_empty() {
         bail!("nothing was measured: {:?} names no part, or all failed", options.only);
     }
@@ -121,7 +123,6 @@ fn partners(options: &Options) -> Result<Vec<Partner>> {
 }
 
 fn check(results: &Results, options: &Options) -> Result<ExitCode> {
-    results.failures.iter().for_each(|failure| say(&format!("NOT MEASURED: {failure}")));
     let Some(file) = &options.budget else { return Ok(ExitCode::SUCCESS) };
     let verdicts = Budget::read(file)?.check(results, |part| options.wants(part));
     verdicts.iter().for_each(|verdict| say(&verdict.to_string()));
@@ -242,6 +243,19 @@ impl Part<'_> {
         for partner in self.present().filter(|one| one.about.mode != Mode::None) {
             if let Err(error) = fleet::measure(partner, self, results) {
                 results.failures.push(format!("{}, {}: {error:#}", partner.name, fleet::NAME));
+            }
+        }
+    }
+
+    /// Not in a quick run, unless it is asked for by name.
+    fn isolation(&self, results: &mut Results) {
+        let is_left_out = self.options.quick && self.options.only.is_empty();
+        if is_left_out || !self.options.wants(isolation::NAME) {
+            return;
+        }
+        for partner in self.present() {
+            if let Err(error) = isolation::measure(partner, self, results) {
+                results.failures.push(format!("{}, {}: {error:#}", partner.name, isolation::NAME));
             }
         }
     }

@@ -17,10 +17,10 @@ const ADAPTER: &str = r#"#!/bin/sh
 set -eu
 . "$(dirname "$0")/remora.sh"
 case $1 in
-about) remora_about "Somebody" memcached ;;
-command)
-    remora_policy ""
-    remora_command ;;
+about)
+    remora_about "Somebody" memcached node
+    echo "panics: yes" ;;
+command) remora_node "$(remora_l7)" ;;
 esac
 "#;
 
@@ -74,7 +74,7 @@ fn budget(folder: &Path, at_most: f64) -> PathBuf {
 fn a_run_measures_reports_and_holds_to_the_budget() {
     let (partners, out) = (partners(), tempfile::tempdir().expect("a directory"));
     let tight = budget(partners.path(), 0.0);
-    let only = ["--only", "connections", "--only", "footprint", "--budget"];
+    let only = ["--only", "connections", "--only", "footprint", "--only", "isolation", "--budget"];
     let tight = tight.to_str().expect("UTF-8");
     let output = bench(partners.path(), out.path(), &[&only[..], &[tight]].concat());
     let said = String::from_utf8_lossy(&output.stdout);
@@ -91,6 +91,11 @@ fn a_run_measures_reports_and_holds_to_the_budget() {
         ("connections.cpu", "somebody"),
         ("footprint.idle", "somebody"),
         ("footprint.start", "somebody"),
+        ("isolation.calm-p99", "direct"),
+        ("isolation.flood-p99", "somebody"),
+        // One proxy for all: they miss something when it is killed.
+        ("isolation.kill-failed", "somebody"),
+        ("isolation.panic-p99", "somebody"),
     ] {
         let is_it = |sample: &&Value| sample["figure"] == figure && sample["partner"] == partner;
         let samples: Vec<_> =
@@ -98,6 +103,11 @@ fn a_run_measures_reports_and_holds_to_the_budget() {
         assert_eq!(samples.len(), 3, "{figure} of {partner}: {said}");
         assert!(samples.iter().all(|sample| sample["value"].as_f64() > Some(0.0)), "{samples:?}");
     }
+    let is_lost = |sample: &&Value| sample["figure"] == "isolation.panic-failed";
+    let lost: Vec<_> =
+        results["samples"].as_array().expect("samples").iter().filter(is_lost).collect();
+    assert_eq!(lost.len(), 3, "{said}");
+    assert!(lost.iter().all(|sample| sample["value"] == 0.0), "a panic is one connection's");
     let html = fs::read_to_string(out.path().join("report.html")).expect("a report");
     assert!(html.contains("missing: gone") && html.contains("Somebody"), "{html}");
     assert!(out.path().join("sidecar-vs-node.svg").is_file());

@@ -78,3 +78,9 @@ fn a_policy_in_the_middle_of_being_written_is_not_read() {
     assert_eq!(ask(&client, address, "get other:a\r\n"), Answer::Text("END\r\n".into()));
     assert!(fs::metadata(&path).is_ok());
 }
+
+crate::node_mode::in_node_mode! {
+    unreadable_files_are_named_and_the_others_served,
+    an_address_that_two_pods_claim_is_nobodys,
+    a_policy_in_the_middle_of_being_written_is_not_read,
+}

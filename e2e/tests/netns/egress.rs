@@ -3,8 +3,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use remora_netns::{Pod, Signal};
-use serde_json::{Value, json};
+use remora_netns::Pod;
+use serde_json::json;
 
 use crate::stage::{Answer, MEMCACHED, PATIENCE, Stage, ask, denied, eventually, exchange, stat};
 
@@ -53,16 +53,12 @@ fn what_goes_out_is_judged_over_both_families() {
         assert_eq!(ask(&caller, (open.ip(), 22).into(), "x"), Answer::Reset);
     }
     assert_eq!(stat(&shut, "total_connections") - before, 1, "the counting itself is one");
-    let (mut log, mut entries) = (String::new(), Vec::<Value>::new());
-    // A record may come a moment after the reply.
-    eventually("a record of each", || {
-        log = caller.logs("remora").expect("a log");
-        entries = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        entries.len() >= 4
-    });
-    assert!(entries.iter().all(|entry| entry["direction"] == "egress"), "{log}");
-    let dropped = entries.iter().filter(|entry| entry["verdict"] == "DROPPED").count();
-    assert_eq!(dropped, 4, "{log}");
+    let entries = || stage.access_entries(&caller);
+    // Records are written beside the traffic, not before it.
+    let dropped = || entries().iter().filter(|entry| entry["verdict"] == "DROPPED").count();
+    eventually("each is logged", || dropped() >= 4);
+    assert_eq!(dropped(), 4, "{:?}", entries());
+    assert!(entries().iter().all(|entry| entry["direction"] == "egress"), "{:?}", entries());
 }
 
 #[test]
@@ -115,7 +111,7 @@ fn without_an_egress_policy_a_pod_reaches_everybody() {
     stage.write_policy("caller.yaml", &ingress);
     eventually("it is in force", || {
         ask(&server, (caller.ipv4(), 80).into(), "x") == Answer::Reset
-            && caller.logs("remora").expect("a log").contains("no ingress rule opens port 80")
+            && stage.access_log(&caller).contains("no ingress rule opens port 80")
     });
     assert_eq!(ask(&caller, addresses(&server)[0], "get b\r\n"), miss());
 }
@@ -130,7 +126,7 @@ fn without_its_sidecar_nothing_leaves_the_pod() {
     let mut stream = caller.connect(addresses(&open)[0]).expect("connected");
     assert_eq!(exchange(&mut stream, "get a\r\n"), miss());
     let before = stat(&shut, "total_connections");
-    caller.kill("remora", Signal::KILL).expect("killed");
+    stage.kill_proxy(&caller);
     let answer = exchange(&mut stream, "get a\r\n");
     assert!(matches!(answer, Answer::Reset | Answer::Closed), "{answer:?}");
     eventually("it serves again", || {
@@ -138,7 +134,7 @@ fn without_its_sidecar_nothing_leaves_the_pod() {
         assert!(matches!(answer, Answer::Reset | Answer::Closed | Answer::Refused), "{answer:?}");
         ask(&caller, addresses(&open)[0], "get a\r\n") == miss()
     });
-    caller.wait_restarted("remora", 1, PATIENCE).expect("ready again");
+    stage.await_proxy(&caller);
     assert_eq!(stat(&shut, "total_connections") - before, 1, "the counting itself is one");
 }
 
@@ -189,4 +185,14 @@ fn udp_goes_on_as_before() {
         let (n, _) = client.recv_from(&mut buffer).expect("received");
         assert_eq!(&buffer[..n], b"answer");
     }
+}
+
+crate::node_mode::in_node_mode! {
+    what_goes_out_is_judged_over_both_families,
+    requests_that_go_out_are_judged_and_an_edit_reaches_open_connections,
+    a_live_connection_that_is_not_allowed_any_more_is_reset,
+    without_an_egress_policy_a_pod_reaches_everybody,
+    without_its_sidecar_nothing_leaves_the_pod,
+    what_is_skipped_is_not_judged_and_nothing_else,
+    udp_goes_on_as_before,
 }

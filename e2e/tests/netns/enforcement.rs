@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::stage::{Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange, stat};
 
@@ -23,13 +23,9 @@ fn requests_are_judged_over_both_families() {
         assert_eq!(exchange(&mut stream, "set pub:a 0 0 1\r\nx\r\n"), denied());
         assert_eq!(exchange(&mut stream, "get pub:b\r\n"), miss(), "the connection lives on");
     }
-    let (mut log, mut entries) = (String::new(), Vec::<Value>::new());
-    // A record may come a moment after the reply.
-    eventually("a record of each request", || {
-        log = cache.logs("remora").expect("a log");
-        entries = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        entries.len() >= 8
-    });
+    // Records are written beside the traffic, not before it.
+    eventually("each is logged", || stage.access_entries(&cache).len() >= 8);
+    let (entries, log) = (stage.access_entries(&cache), stage.access_log(&cache));
     let verdicts =
         |verdict: &str| entries.iter().filter(|entry| entry["verdict"] == verdict).count();
     assert_eq!((verdicts("FORWARDED"), verdicts("DROPPED")), (4, 4), "{log}");
@@ -130,4 +126,13 @@ fn a_refused_policy_leaves_its_pods_closed() {
     eventually("refused", || stage.agent.logs().contains("memcash"));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), miss());
     assert_eq!(ask(&client, address, "get sec:a\r\n"), denied());
+}
+
+crate::node_mode::in_node_mode! {
+    requests_are_judged_over_both_families,
+    the_node_is_denied_as_any_other,
+    a_denied_connection_never_reaches_the_app,
+    an_edited_policy_judges_an_open_connection_anew,
+    without_a_policy_a_pod_is_open_and_with_its_deletion_again,
+    a_refused_policy_leaves_its_pods_closed,
 }

@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remora_netns::{Pod, Signal};
+use remora_netns::Pod;
 use serde_json::json;
 
 use crate::{
     by_hand::ByHand,
-    stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, denied, eventually},
+    stage::{Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually},
 };
 
 /// From the start of the process to the first right answer.
@@ -31,8 +31,8 @@ fn a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did() {
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), Answer::Text("END\r\n".into()));
     stage.kill_agent();
-    cache.kill("remora", Signal::KILL).expect("killed");
-    cache.wait_restarted("remora", 1, PATIENCE).expect("ready without its agent");
+    stage.kill_proxy(&cache);
+    stage.await_proxy(&cache);
     assert_eq!(ask(&client, address, "get pub:a\r\n"), Answer::Text("END\r\n".into()));
     assert_eq!(ask(&client, address, "get sec:a\r\n"), denied());
     assert_eq!(ask(&outsider, address, "get pub:a\r\n"), Answer::Reset);
@@ -82,4 +82,8 @@ fn allowed(client: &Pod, address: SocketAddr) -> bool {
             true
         }
     }
+}
+
+crate::node_mode::in_node_mode! {
+    a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did,
 }

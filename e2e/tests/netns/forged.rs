@@ -125,3 +125,7 @@ fn checksum(from: SocketAddrV4, to: SocketAddrV4, segment: &[u8]) -> u16 {
     let folded = (sum & 0xffff) + (sum >> 16);
     !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("sixteen bits")
 }
+
+crate::node_mode::in_node_mode! {
+    a_forged_source_address_opens_no_connection,
+}

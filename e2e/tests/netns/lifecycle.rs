@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use remora_netns::Signal;
 use serde_json::json;
 
-use crate::stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, denied, eventually, exchange};
+use crate::stage::{Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange};
 
 /// What a sidecar without connections may hold in memory, as built for tests:
 /// with less optimisation, and larger, than what is packed into images.
@@ -35,7 +34,7 @@ fn a_killed_sidecar_comes_back_closed_until_it_has_its_policy() {
     let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
-    cache.kill("remora", Signal::KILL).expect("killed");
+    stage.kill_proxy(&cache);
     // Nothing ever passes that policy forbids, whatever the moment.
     eventually("it serves again", || match ask(&client, address, "get sec:a\r\n") {
         Answer::Reset | Answer::Closed | Answer::Refused => false,
@@ -44,7 +43,7 @@ fn a_killed_sidecar_comes_back_closed_until_it_has_its_policy() {
             true
         }
     });
-    cache.wait_restarted("remora", 1, PATIENCE).expect("ready again");
+    stage.await_proxy(&cache);
 }
 
 #[test]
@@ -60,7 +59,7 @@ fn without_its_agent_a_sidecar_goes_on_as_before() {
         assert_eq!(exchange(&mut open, "get pub:a\r\n"), Answer::Text("END\r\n".into()));
         assert_eq!(ask(&client, address, "get sec:a\r\n"), denied());
     }
-    assert!(cache.ready("remora").expect("a sidecar"), "readiness does not drop");
+    assert!(stage.is_ready(&cache), "readiness does not drop");
     // The agent comes back and is heard again.
     stage.restart_agent();
     stage.write_policy("cache.yaml", &POLICY.replace("pub:", "other:"));
@@ -74,4 +73,9 @@ fn a_pod_that_is_stopped_ends_cleanly() {
     let codes = cache.stop();
     let sidecar = codes.iter().find(|(name, _)| name == "remora");
     assert_eq!(sidecar, Some(&("remora".to_owned(), 0)), "{codes:?}");
+}
+
+crate::node_mode::in_node_mode! {
+    a_killed_sidecar_comes_back_closed_until_it_has_its_policy,
+    without_its_agent_a_sidecar_goes_on_as_before,
 }

@@ -18,6 +18,8 @@ mod fail_static;
 mod forged;
 mod lifecycle;
 mod memory;
+mod neighbours;
+mod node_mode;
 mod redirection;
 mod services;
 mod stage;

@@ -38,7 +38,7 @@ fn the_proxys_own_port_is_no_way_in() {
     }
     let miss = Answer::Text("END\r\n".to_owned());
     assert_eq!(ask(&client, (cache.ipv4(), MEMCACHED).into(), "get a\r\n"), miss);
-    assert_eq!(cache.restarts("remora").expect("a sidecar"), 0);
+    stage.assert_no_restart(&cache);
 }
 
 /// Threats rows 98 and 101: a pod's traffic to itself is neither redirected nor judged.
@@ -70,4 +70,11 @@ fn a_port_that_is_skipped_is_reached_by_everybody() {
         // Its neighbours are none the less closed.
         assert_eq!(ask(&outsider, SocketAddr::new(ip, 11212), "get a\r\n"), Answer::Reset);
     }
+}
+
+crate::node_mode::in_node_mode! {
+    an_app_on_loopback_is_not_reachable_from_outside,
+    the_proxys_own_port_is_no_way_in,
+    a_pod_reaches_itself_under_any_policy,
+    a_port_that_is_skipped_is_reached_by_everybody,
 }

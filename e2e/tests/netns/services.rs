@@ -174,5 +174,12 @@ fn a_pod_reaches_itself_by_its_own_service() {
     for address in addresses() {
         eventually("it is reached", || ask(&cache, address, "get a\r\n") == miss());
     }
-    assert_eq!(cache.restarts("remora").expect("a sidecar"), 0);
+    stage.assert_no_restart(&cache);
+}
+
+crate::node_mode::in_node_mode! {
+    only_backends_that_are_allowed_are_reached_by_a_service,
+    backends_share_and_a_client_keeps_its_own_where_it_is_to,
+    services_and_ports_may_be_named,
+    a_pod_reaches_itself_by_its_own_service,
 }

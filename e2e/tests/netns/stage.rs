@@ -8,9 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remora_injector::{AgentAddress, InjectConfig, inject};
+use remora_injector::{AgentAddress, InjectConfig, SIDECAR_CONTAINER as SIDECAR, inject};
 use remora_netns::{Image, Images, Node, Pod, Process, report_to};
 use serde_json::{Value, json};
+
+use crate::node_mode::{self, NodeProxy};
 
 /// How long a condition may take to come true on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,6 +42,8 @@ pub(crate) struct Stage {
     pub(crate) agent: Process,
     manifests: PathBuf,
     sockets: PathBuf,
+    /// The node's proxy, where pods have none.
+    pub(crate) proxy: Option<NodeProxy>,
     node: Node,
 }
 
@@ -57,7 +61,8 @@ impl Stage {
         fs::create_dir(&manifests).expect("a directory");
         fs::create_dir(&sockets).expect("a directory");
         let agent = start_agent(&node, &manifests, &sockets);
-        Self { agent, manifests, sockets, node }
+        let proxy = node_mode::is_on().then(|| NodeProxy::start(&node, &sockets));
+        Self { agent, manifests, sockets, proxy, node }
     }
 
     /// Starts the agent anew; the old one is killed.
@@ -151,9 +156,61 @@ impl Stage {
     }
 
     pub(crate) fn run(&self, manifest: &Value) -> Pod {
-        self.node.run_pod(manifest, report_to(&self.manifests)).unwrap_or_else(|error| {
-            panic!("{error}\nthe agent's log:\n{}", self.agent.logs());
+        let report = report_to(&self.manifests);
+        let run = match &self.proxy {
+            Some(proxy) => proxy.run_pod(&self.node, manifest, report),
+            None => self.node.run_pod(manifest, report),
+        };
+        run.unwrap_or_else(|error| {
+            let proxy = self.proxy.as_ref().map(NodeProxy::said).unwrap_or_default();
+            panic!("{error}\nthe agent's log:\n{}\nthe proxy's:\n{proxy}", self.agent.logs());
         })
+    }
+
+    /// What a pod's proxy has logged of the pod's traffic.
+    pub(crate) fn access_log(&self, pod: &Pod) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.access_log(pod),
+            None => pod.logs(SIDECAR).expect("a sidecar's log"),
+        }
+    }
+
+    /// The records of that.
+    pub(crate) fn access_entries(&self, pod: &Pod) -> Vec<Value> {
+        let log = self.access_log(pod);
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Kills a pod's proxy, which is started again.
+    pub(crate) fn kill_proxy(&self, pod: &Pod) {
+        match &self.proxy {
+            Some(proxy) => proxy.restart(&self.node),
+            None => pod.kill(SIDECAR, remora_netns::Signal::KILL).expect("killed"),
+        }
+    }
+
+    /// Waits until a pod's proxy is ready after it was killed once.
+    pub(crate) fn await_proxy(&self, pod: &Pod) {
+        match &self.proxy {
+            Some(_) => eventually("the proxy is ready", || self.is_ready(pod)),
+            None => pod.wait_restarted(SIDECAR, 1, PATIENCE).expect("ready again"),
+        }
+    }
+
+    /// Whether a pod's proxy says that it has its policy.
+    pub(crate) fn is_ready(&self, pod: &Pod) -> bool {
+        match &self.proxy {
+            Some(_) => NodeProxy::is_ready(pod),
+            None => pod.ready(SIDECAR).expect("a sidecar"),
+        }
+    }
+
+    /// That a pod's proxy has not ended so far.
+    pub(crate) fn assert_no_restart(&self, pod: &Pod) {
+        match &self.proxy {
+            Some(proxy) => proxy.assert_runs(),
+            None => assert_eq!(pod.restarts(SIDECAR).expect("a sidecar"), 0),
+        }
     }
 
     pub(crate) fn manifests(&self) -> &Path {
@@ -161,7 +218,7 @@ impl Stage {
     }
 }
 
-fn listening(server: Pod) -> Pod {
+pub(crate) fn listening(server: Pod) -> Pod {
     let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
     eventually("memcached listens", || server.connect(loopback).is_ok());
     server

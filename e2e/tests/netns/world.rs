@@ -89,3 +89,8 @@ fn the_world_is_all_that_is_not_the_clusters() {
     }
     assert_eq!(reaches(&caller, FAR), [miss(), miss()]);
 }
+
+crate::node_mode::in_node_mode! {
+    networks_are_reached_but_for_their_exceptions,
+    the_world_is_all_that_is_not_the_clusters,
+}

@@ -21,11 +21,12 @@ impl Addresses {
     /// The node itself, as the pods and the kubelet's probes see it.
     pub(crate) const NODE: Self = Self::of_host(1);
 
-    /// The `host`th addresses of 10.77.0.0/24 and fd77::/64.
-    pub(crate) const fn of_host(host: u8) -> Self {
+    /// The `host`th addresses of 10.77.0.0/16 and fd77::/64.
+    pub(crate) const fn of_host(host: u16) -> Self {
+        let [high, low] = host.to_be_bytes();
         Self {
-            v4: Ipv4Addr::new(10, 77, 0, host),
-            v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host as u16),
+            v4: Ipv4Addr::new(10, 77, high, low),
+            v6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host),
         }
     }
 
@@ -43,7 +44,7 @@ pub(crate) fn set_up_node(node: &NetNs) -> Result<()> {
         ip(&format!(
             "link set lo up\n\
              link add pods type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
-             addr add {v4}/24 dev pods\n\
+             addr add {v4}/16 dev pods\n\
              addr add {v6}/64 dev pods nodad\n\
              link set pods up\n"
         ))
@@ -51,7 +52,7 @@ pub(crate) fn set_up_node(node: &NetNs) -> Result<()> {
 }
 
 /// Joins a pod's namespace, in which thread `inside` is, to the node's bridge.
-pub(crate) fn attach_pod(node: &NetNs, pod: &NetNs, inside: Pid, host: u8) -> Result<()> {
+pub(crate) fn attach_pod(node: &NetNs, pod: &NetNs, inside: Pid, host: u16) -> Result<()> {
     let Addresses { v4, v6 } = Addresses::of_host(host);
     let inside = inside.as_raw_nonzero();
     pod.enter(no_duplicate_detection)??;
@@ -66,7 +67,7 @@ pub(crate) fn attach_pod(node: &NetNs, pod: &NetNs, inside: Pid, host: u8) -> Re
         ip(&format!(
             "link set lo up\n\
              link set eth0 up\n\
-             addr add {v4}/24 dev eth0\n\
+             addr add {v4}/16 dev eth0\n\
              addr add {v6}/64 dev eth0 nodad\n\
              route add default via {}\n\
              route add default via {}\n",

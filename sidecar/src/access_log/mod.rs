@@ -35,7 +35,7 @@ pub use self::{
 };
 use self::{
     hidden::Hidden,
-    queue::{Queue, Writer},
+    queue::{Flood, Queue, Writer},
 };
 use crate::config::Pod;
 
@@ -88,56 +88,38 @@ pub fn stdout() -> Sink {
     })
 }
 
+/// The writing thread, for one pod or for all of a node's. It ends when nobody
+/// holds this any more.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    sends_entries: bool,
+    queue: Arc<Queue>,
+}
+
 /// Where the data path leaves its events.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     pod: Pod,
     format: Format,
     hidden: Hidden,
-    sends_entries: bool,
-    queue: Arc<Queue>,
+    flood: Flood,
+    clerk: Arc<Clerk>,
 }
 
-impl AccessLog {
-    /// Starts the writing thread.
+impl Clerk {
+    /// Starts the thread.
     ///
     /// # Errors
     /// The system's, when there can be no thread.
-    pub(crate) fn start(
-        pod: Pod,
-        options: &Options,
-        registry: Registry,
-        sink: Sink,
-    ) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(options.rate));
+    pub(crate) fn start(options: &Options, sink: Sink) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Queue::new());
         let socket = options.socket.clone().map(cilium::Socket::new);
         let writer = Writer::new(sink, socket, options.format, Arc::clone(&queue));
         thread::Builder::new()
             .name("access-log".into())
             .stack_size(STACK_BYTES)
             .spawn(move || writer.run())?;
-        Ok(Self {
-            pod,
-            format: options.format,
-            hidden: Hidden::new(registry, &options.shown),
-            sends_entries: options.socket.is_some(),
-            queue,
-        })
-    }
-
-    /// Logs one event, or counts it; says which. Never waits.
-    pub(crate) fn record(&self, event: &Event<'_>) -> Recorded {
-        let now = SystemTime::now();
-        self.queue.record(now, event.outcome, |lines, entries| {
-            match self.format {
-                Format::Json => event.json(lines, &self.pod, &self.hidden, now),
-                Format::Text => event.text(lines, &self.hidden, now),
-            }
-            lines.push('\n');
-            if self.sends_entries {
-                cilium::encode(event, &self.hidden, now, entries);
-            }
-        })
+        Ok(Arc::new(Self { sends_entries: options.socket.is_some(), queue }))
     }
 
     /// Waits until what was logged so far is written, but not for ever.
@@ -146,7 +128,35 @@ impl AccessLog {
     }
 }
 
-impl Drop for AccessLog {
+impl AccessLog {
+    /// A pod's, written by this thread.
+    pub(crate) fn new(clerk: &Arc<Clerk>, pod: Pod, options: &Options, registry: Registry) -> Self {
+        Self {
+            pod,
+            format: options.format,
+            hidden: Hidden::new(registry, &options.shown),
+            flood: Flood::new(options.rate),
+            clerk: Arc::clone(clerk),
+        }
+    }
+
+    /// Logs one event, or counts it; says which. Never waits.
+    pub(crate) fn record(&self, event: &Event<'_>) -> Recorded {
+        let now = SystemTime::now();
+        self.clerk.queue.record(now, event.outcome, &self.flood, |lines, entries| {
+            match self.format {
+                Format::Json => event.json(lines, &self.pod, &self.hidden, now),
+                Format::Text => event.text(lines, &self.hidden, now),
+            }
+            lines.push('\n');
+            if self.clerk.sends_entries {
+                cilium::encode(event, &self.hidden, now, entries);
+            }
+        })
+    }
+}
+
+impl Drop for Clerk {
     fn drop(&mut self) {
         self.queue.close();
     }

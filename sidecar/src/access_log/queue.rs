@@ -6,7 +6,10 @@
 use std::{
     fmt::Write as _,
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -62,41 +65,45 @@ struct Waiting {
     closed: bool,
     lost: u64,
     left_out: u64,
-    flood: Flood,
     /// How many bytes of lines the writing thread waits for: none of them wakes
     /// it before.
     wake_at: usize,
 }
 
-/// Counts the records of a second.
+/// Counts a pod's records of a second, under the lock of the queue.
 #[derive(Debug)]
-struct Flood {
+pub(super) struct Flood {
     rate: u64,
     /// Since 1970.
-    second: u64,
-    count: u64,
+    second: AtomicU64,
+    count: AtomicU64,
 }
 
 impl Flood {
+    /// Of at most so many a second.
+    pub(super) fn new(rate: u64) -> Self {
+        Self { rate, second: AtomicU64::new(0), count: AtomicU64::new(0) }
+    }
+
     /// Whether there is room for one more in this second. What passed may use
     /// nine tenths of it, so that it does not hide what did not pass.
-    fn admits(&mut self, now: SystemTime, outcome: Outcome) -> bool {
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if self.second != since.as_secs() {
-            (self.second, self.count) = (since.as_secs(), 0);
+    fn admits(&self, now: SystemTime, outcome: Outcome) -> bool {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.second.swap(since, Ordering::Relaxed) != since {
+            self.count.store(0, Ordering::Relaxed);
         }
         let room = match outcome {
             Outcome::Forwarded => self.rate.saturating_sub(self.rate / 10),
             Outcome::Dropped | Outcome::Audit | Outcome::Error => self.rate,
         };
-        let admitted = self.count < room;
-        self.count = self.count.saturating_add(u64::from(admitted));
+        let admitted = self.count.load(Ordering::Relaxed) < room;
+        self.count.fetch_add(u64::from(admitted), Ordering::Relaxed);
         admitted
     }
 }
 
 impl Queue {
-    pub(super) fn new(rate: u64) -> Self {
+    pub(super) fn new() -> Self {
         let waiting = Waiting {
             lines: String::new(),
             entries: Vec::new(),
@@ -104,7 +111,6 @@ impl Queue {
             closed: false,
             lost: 0,
             left_out: 0,
-            flood: Flood { rate, second: 0, count: 0 },
             wake_at: 1,
         };
         Self { waiting: Mutex::new(waiting), woken: Condvar::new() }
@@ -115,10 +121,11 @@ impl Queue {
         &self,
         now: SystemTime,
         outcome: Outcome,
+        flood: &Flood,
         write: impl FnOnce(&mut String, &mut Vec<u8>),
     ) -> Recorded {
         let mut waiting = self.lock();
-        let Waiting { lines, entries, lost, left_out, flood, wake_at, .. } = &mut *waiting;
+        let Waiting { lines, entries, lost, left_out, wake_at, .. } = &mut *waiting;
         if !flood.admits(now, outcome) {
             *left_out = left_out.saturating_add(1);
             return Recorded::LeftOut;

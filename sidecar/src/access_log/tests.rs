@@ -15,6 +15,10 @@ fn pod() -> Pod {
     Pod { namespace: "default".into(), name: "droid".into(), uid: "7".into(), ips: Vec::new() }
 }
 
+fn start(options: &Options, sink: Sink) -> AccessLog {
+    AccessLog::new(&Clerk::start(options, sink).unwrap(), pod(), options, Registry::BUILT_IN)
+}
+
 fn everything() -> Hidden {
     Hidden::new(Registry::BUILT_IN, &["*".to_owned()])
 }
@@ -178,7 +182,7 @@ async fn a_reader_that_stalls_loses_lines_and_is_told_how_many() {
         lines.lines().try_for_each(|line| sender.send(line.to_owned())).map_err(io::Error::other)
     };
     let options = Options { rate: u64::MAX, ..Options::default() };
-    let log = AccessLog::start(pod(), &options, Registry::BUILT_IN, Box::new(sink)).unwrap();
+    let log = start(&options, Box::new(sink));
     let reason = "r".repeat(1000);
     let reason = &reason.as_str();
     let size = json(&event(None, reason), &everything()).len() + 1;
@@ -191,7 +195,7 @@ async fn a_reader_that_stalls_loses_lines_and_is_told_how_many() {
     assert!(started.elapsed() < Duration::from_secs(5), "the data path has waited");
 
     gate.open();
-    log.flush().await;
+    log.clerk.flush().await;
     // What was lost is confessed with the next lines.
     let lines: Vec<Json> =
         lines.try_iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
@@ -207,7 +211,7 @@ fn logged(options: &Options, events: &[Event<'_>]) -> Vec<String> {
     let sink = move |text: &str| {
         text.lines().try_for_each(|line| sender.send(line.to_owned())).map_err(io::Error::other)
     };
-    let log = AccessLog::start(pod(), options, Registry::BUILT_IN, Box::new(sink)).unwrap();
+    let log = start(options, Box::new(sink));
     for event in events {
         let _ = log.record(event);
     }

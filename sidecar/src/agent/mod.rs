@@ -11,6 +11,7 @@ mod token;
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use remora_parsers::Registry;
+use tracing::Instrument as _;
 
 use self::{backoff::Backoff, connection::Disconnected, exchange::Exchange};
 use crate::{
@@ -45,7 +46,8 @@ pub(crate) async fn follow(
         );
         let attempted = Arc::clone(&config);
         // A task of its own: what a broken slice might do to us ends with it.
-        let attempt = tokio::spawn(async move { connection::run(&attempted, exchange).await });
+        let attempt = async move { connection::run(&attempted, exchange).await };
+        let attempt = tokio::spawn(attempt.in_current_span());
         let _abort = AbortOnDrop(attempt.abort_handle());
         let lived = match attempt.await {
             Ok(Disconnected { applied, why }) => {

@@ -8,16 +8,16 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// The gateways of this network namespace's default routes; none where the
-/// kernel does not say.
+/// The gateways of the default routes in the network that this thread is in;
+/// none where the kernel does not say.
 pub(super) fn gateways() -> Vec<IpAddr> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let v4 = read("/proc/net/route");
-    let v6 = read("/proc/net/ipv6_route");
+    let v4 = read("/proc/thread-self/net/route");
+    let v6 = read("/proc/thread-self/net/ipv6_route");
     v4.lines().filter_map(gateway_v4).chain(v6.lines().filter_map(gateway_v6)).collect()
 }
 
-/// A line of `/proc/net/route`: interface, destination, gateway, …, the mask as
+/// A line of `/proc/PID/net/route`: interface, destination, gateway, …, the mask as
 /// the eighth column. Addresses are numbers in the machine's order of bytes.
 fn gateway_v4(line: &str) -> Option<IpAddr> {
     let columns: Vec<_> = line.split_whitespace().collect();
@@ -29,7 +29,7 @@ fn gateway_v4(line: &str) -> Option<IpAddr> {
     (!gateway.is_unspecified()).then_some(gateway.into())
 }
 
-/// A line of `/proc/net/ipv6_route`: destination, its length, source, its
+/// A line of `/proc/PID/net/ipv6_route`: destination, its length, source, its
 /// length, next hop.
 fn gateway_v6(line: &str) -> Option<IpAddr> {
     let mut columns = line.split_whitespace();

@@ -6,18 +6,21 @@ use hyper::header::HeaderValue;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{grpc, http_get};
-use crate::config::{Call, Probe};
+use crate::{
+    config::{Call, Probe},
+    network::Network,
+};
 
 /// Whether the app is well, as a kubelet would judge; if not, why.
 pub(super) type Verdict = Result<(), String>;
 
 /// Makes the call, within its time limit.
-pub(super) async fn make(probe: &Probe, agent: &HeaderValue) -> Verdict {
+pub(super) async fn make(probe: &Probe, network: &Network, agent: &HeaderValue) -> Verdict {
     let call = async {
         match &probe.call {
-            Call::Http(get) => http_get::make(get, agent).await,
-            Call::Tcp(address) => connect(*address).await.map(drop),
-            Call::Grpc { address, service } => grpc::check(*address, service, agent).await,
+            Call::Http(get) => http_get::make(get, network, agent).await,
+            Call::Tcp(address) => connect(network, *address).await.map(drop),
+            Call::Grpc { address, service } => grpc::check(network, *address, service, agent).await,
         }
     };
     let answered = timeout(probe.timeout, call).await;
@@ -25,6 +28,6 @@ pub(super) async fn make(probe: &Probe, agent: &HeaderValue) -> Verdict {
 }
 
 /// A connection to the app. It is not redirected: it never leaves the pod.
-pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))
+pub(super) async fn connect(network: &Network, address: SocketAddr) -> Result<TcpStream, String> {
+    network.connect(address).await.map_err(|error| format!("{address}: {error}"))
 }

@@ -14,6 +14,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use super::call::{Verdict, connect};
+use crate::network::Network;
 
 /// An answer has a number.
 const MAX_ANSWER: usize = 1 << 10;
@@ -34,8 +35,13 @@ struct HealthCheckResponse {
 }
 
 /// Asks the app at `address` how `service` is; an empty name is the whole app.
-pub(super) async fn check(address: SocketAddr, service: &str, agent: &HeaderValue) -> Verdict {
-    let stream = connect(address).await?;
+pub(super) async fn check(
+    network: &Network,
+    address: SocketAddr,
+    service: &str,
+    agent: &HeaderValue,
+) -> Verdict {
+    let stream = connect(network, address).await?;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: Uri| {
         let stream = once.take().ok_or_else(|| io::Error::other("the connection has ended"));

@@ -23,7 +23,7 @@ use super::{
     insecure,
     url::{Next, Url},
 };
-use crate::config::HttpGet;
+use crate::{config::HttpGet, network::Network};
 
 /// A kubelet stops after so many requests.
 const MAX_REQUESTS: usize = 10;
@@ -35,11 +35,11 @@ const MAX_BODY: usize = 10 << 10;
 const MAX_HEAD: usize = 64 << 10;
 
 /// Makes the call, and those that the app sends us on to.
-pub(super) async fn make(get: &HttpGet, agent: &HeaderValue) -> Verdict {
+pub(super) async fn make(get: &HttpGet, network: &Network, agent: &HeaderValue) -> Verdict {
     let mut url = Url::of(get);
     let mut headers = headers(get, agent);
     for _ in 0..MAX_REQUESTS {
-        let (status, location) = request(&url, &headers).await?;
+        let (status, location) = request(&url, network, &headers).await?;
         if !(200..400).contains(&status.as_u16()) {
             return Err(format!("HTTP status {}", status.as_u16()));
         }
@@ -76,9 +76,10 @@ fn headers(get: &HttpGet, agent: &HeaderValue) -> HeaderMap {
 /// One request: the answer's status, and where it sends us.
 async fn request(
     url: &Url,
+    network: &Network,
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Option<HeaderValue>), String> {
-    let stream = connect(url.address).await?;
+    let stream = connect(network, url.address).await?;
     let request = url.request(headers)?;
     if !url.tls {
         return exchange(stream, request).await;

@@ -7,7 +7,10 @@ use hyper::header::HeaderValue;
 use tokio::sync::watch;
 
 use super::call::{self, Verdict};
-use crate::config::{Kind, Probe};
+use crate::{
+    config::{Kind, Probe},
+    network::Network,
+};
 
 /// What all who ask wait for: nothing until the call is over.
 type Result = watch::Sender<Option<Verdict>>;
@@ -16,12 +19,15 @@ type Result = watch::Sender<Option<Verdict>>;
 #[derive(Debug)]
 pub(super) struct Line {
     probe: Arc<Probe>,
+    network: Network,
     in_flight: Mutex<Weak<Result>>,
 }
 
 impl Line {
-    pub(super) fn new(probe: &Probe) -> Self {
-        Self { probe: Arc::new(probe.clone()), in_flight: Mutex::default() }
+    /// A probe of the pod with this network.
+    pub(super) fn new(probe: &Probe, network: &Network) -> Self {
+        let (probe, network) = (Arc::new(probe.clone()), network.clone());
+        Self { probe, network, in_flight: Mutex::default() }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -51,10 +57,11 @@ impl Line {
         let result = Arc::new(Result::new(None));
         let joined = result.subscribe();
         *in_flight = Arc::downgrade(&result);
-        let (probe, agent) = (Arc::clone(&self.probe), agent.clone());
+        let (probe, network) = (Arc::clone(&self.probe), self.network.clone());
+        let agent = agent.clone();
         tokio::spawn(async move {
             tokio::select! {
-                verdict = call::make(&probe, &agent) => {
+                verdict = call::make(&probe, &network, &agent) => {
                     result.send_replace(Some(verdict));
                 }
                 // A hook that takes long is given up with whoever asked for it.

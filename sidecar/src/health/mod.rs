@@ -38,7 +38,7 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(config: &Config) -> Self {
-        let line = |(path, probe): (&String, &_)| (path.clone(), Line::new(probe));
+        let line = |(path, probe): (&String, &_)| (path.clone(), Line::new(probe, &config.network));
         Self { lines: config.probes.0.iter().map(line).collect(), node: config.node.clone() }
     }
 

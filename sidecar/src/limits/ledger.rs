@@ -6,9 +6,11 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
+
+use super::Commons;
 
 /// What a connection counts for before a byte of it is held: its task, its
 /// parser and its sockets.
@@ -50,26 +52,27 @@ pub(crate) struct Room {
     pub(crate) held: usize,
 }
 
-/// The books of one sidecar.
+/// The books of one pod.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     room: Room,
+    commons: Arc<Commons>,
     connections: AtomicUsize,
     /// No longer than the connections there are.
     sources: Mutex<HashMap<IpAddr, usize>>,
     held: AtomicUsize,
-    /// Memory runs short: nobody new, and nobody large.
-    short: AtomicBool,
 }
 
 impl Ledger {
-    pub(crate) fn new(room: Room) -> Arc<Self> {
+    /// A pod's that has this room, within what its process has.
+    pub(crate) fn new(room: Room, commons: Arc<Commons>) -> Arc<Self> {
+        commons.enter();
         Arc::new(Self {
             room,
+            commons,
             connections: AtomicUsize::new(0),
             sources: Mutex::default(),
             held: AtomicUsize::new(0),
-            short: AtomicBool::new(false),
         })
     }
 
@@ -79,13 +82,18 @@ impl Ledger {
     /// # Errors
     /// What there is no room for.
     pub(crate) fn admit(self: &Arc<Self>, source: Option<IpAddr>) -> Result<Ticket, Full> {
-        if self.short.load(Ordering::Relaxed) {
+        if self.commons.is_short() {
             return Err(Full::Memory);
         }
         // What is taken here is given back by the ticket, also if it goes no further.
         let mut ticket = Ticket { ledger: Arc::clone(self), source: None, held: 0 };
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.room.connections {
+        let others = self.connections.fetch_add(1, Ordering::Relaxed);
+        let has_share = self.commons.connect(others);
+        if others >= self.room.connections {
             return Err(Full::Connections(self.room.connections));
+        }
+        if !has_share {
+            return Err(Full::Connections(others));
         }
         if let Some(source) = source {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,11 +106,6 @@ impl Ledger {
         }
         ticket.hold(0)?;
         Ok(ticket)
-    }
-
-    /// Says whether memory runs short.
-    pub(crate) fn memory_is_short(&self, short: bool) {
-        self.short.store(short, Ordering::Relaxed);
     }
 
     /// Connections there are.
@@ -134,19 +137,24 @@ impl Ticket {
         if bytes == self.held {
             return Ok(());
         }
-        let Ledger { held, room, short, .. } = self.ledger.as_ref();
+        let Ledger { held, room, commons, .. } = self.ledger.as_ref();
         let before = std::mem::replace(&mut self.held, bytes);
         if bytes < before {
             held.fetch_sub(before.saturating_sub(bytes), Ordering::Relaxed);
+            commons.release(before.saturating_sub(bytes));
             return Ok(());
         }
         let growth = bytes.saturating_sub(before);
-        let all = held.fetch_add(growth, Ordering::Relaxed).saturating_add(growth);
+        let others = held.fetch_add(growth, Ordering::Relaxed);
+        let has_share = commons.hold(growth, others);
+        let all = others.saturating_add(growth);
         let small = bytes <= SMALL_BYTES.saturating_add(CONNECTION_BYTES);
         let most = if small { room.held } else { room.held.saturating_sub(room.held / 8) };
         if all > most {
             Err(Full::Held(most))
-        } else if !small && short.load(Ordering::Relaxed) {
+        } else if !has_share {
+            Err(Full::Held(all))
+        } else if !small && commons.is_short() {
             Err(Full::Memory)
         } else {
             Ok(())
@@ -154,11 +162,19 @@ impl Ticket {
     }
 }
 
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.commons.leave();
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Ledger { connections, sources, held, .. } = self.ledger.as_ref();
+        let Ledger { connections, sources, held, commons, .. } = self.ledger.as_ref();
         connections.fetch_sub(1, Ordering::Relaxed);
+        commons.disconnect();
         held.fetch_sub(self.held, Ordering::Relaxed);
+        commons.release(self.held);
         let Some(source) = self.source else { return };
         let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = sources.get_mut(&source) {
@@ -176,13 +192,17 @@ mod tests {
 
     const ROOM: Room = Room { connections: 3, per_source: 2, held: 1 << 20 };
 
+    fn alone(room: Room) -> Arc<Ledger> {
+        Ledger::new(room, Arc::new(Commons::alone()))
+    }
+
     fn from(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([10, 0, 0, last]))
     }
 
     #[test]
     fn connections_fit_up_to_the_cap_and_no_further() {
-        let ledger = Ledger::new(ROOM);
+        let ledger = alone(ROOM);
         let held: Vec<_> = (1..=3).map(|last| ledger.admit(from(last)).unwrap()).collect();
         assert_eq!(ledger.admit(from(4)).unwrap_err(), Full::Connections(3));
         assert_eq!(ledger.connections(), 3, "who was refused is not counted");
@@ -193,7 +213,7 @@ mod tests {
 
     #[test]
     fn one_source_fits_up_to_its_cap_and_leaves_room_for_others() {
-        let ledger = Ledger::new(ROOM);
+        let ledger = alone(ROOM);
         let first = [ledger.admit(from(1)).unwrap(), ledger.admit(from(1)).unwrap()];
         assert_eq!(ledger.admit(from(1)).unwrap_err(), Full::Source(2));
         let other = ledger.admit(from(2)).unwrap();
@@ -208,7 +228,7 @@ mod tests {
 
     #[test]
     fn bytes_fit_up_to_the_cap_and_no_further() {
-        let ledger = Ledger::new(Room { held: 4 * CONNECTION_BYTES, ..ROOM });
+        let ledger = alone(Room { held: 4 * CONNECTION_BYTES, ..ROOM });
         let (mut one, mut other) = (ledger.admit(from(1)).unwrap(), ledger.admit(from(2)).unwrap());
         one.hold(2 * CONNECTION_BYTES).unwrap();
         assert_eq!(ledger.held(), 4 * CONNECTION_BYTES);
@@ -223,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_last_eighth_is_for_the_small() {
-        let ledger = Ledger::new(ROOM);
+        let ledger = alone(ROOM);
         let (mut large, mut small) =
             (ledger.admit(from(1)).unwrap(), ledger.admit(from(2)).unwrap());
         let most = ROOM.held - ROOM.held / 8;
@@ -235,13 +255,13 @@ mod tests {
 
     #[test]
     fn with_memory_short_nobody_comes_and_nobody_grows_large() {
-        let ledger = Ledger::new(ROOM);
+        let ledger = alone(ROOM);
         let mut one = ledger.admit(from(1)).unwrap();
-        ledger.memory_is_short(true);
+        ledger.commons.memory_is_short(true);
         assert_eq!(ledger.admit(from(2)).unwrap_err(), Full::Memory);
         one.hold(SMALL_BYTES).unwrap();
         assert_eq!(one.hold(SMALL_BYTES + 1), Err(Full::Memory));
-        ledger.memory_is_short(false);
+        ledger.commons.memory_is_short(false);
         assert!(ledger.admit(from(2)).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::Ledger;
+use super::Commons;
 
 /// What the sidecar itself takes, idle, with a large policy.
 const BASE_BYTES: u64 = 12 << 20;
@@ -33,8 +33,8 @@ impl Memory {
         usize::try_from(room).ok()
     }
 
-    /// Tells the ledger whenever memory begins or ceases to run short; for ever.
-    pub(crate) async fn watch(self, ledger: Arc<Ledger>) {
+    /// Tells whenever memory begins or ceases to run short; for ever.
+    pub(crate) async fn watch(self, commons: Arc<Commons>) {
         let Some(limit) = self.limit else { return };
         let most = nine_tenths(limit);
         let mut look = tokio::time::interval(LOOK);
@@ -48,7 +48,7 @@ impl Memory {
                     limit,
                     "memory: new and large connections are refused while short"
                 );
-                ledger.memory_is_short(short);
+                commons.memory_is_short(short);
                 was_short = short;
             }
         }

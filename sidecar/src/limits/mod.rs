@@ -2,6 +2,7 @@
 //! may be held for them. Every number has its name, its unit, its range and
 //! its default here; `docs/limits.md` has the same table, held to it by a test.
 
+mod commons;
 pub(crate) mod deadline;
 mod descriptors;
 mod ledger;
@@ -12,6 +13,7 @@ pub(crate) use self::ledger::CONNECTION_BYTES;
 use std::{ops::RangeInclusive, time::Duration};
 
 pub(crate) use self::{
+    commons::Commons,
     descriptors::Descriptors,
     ledger::{Full, Ledger, Room, Ticket},
     memory::Memory,

@@ -1,6 +1,6 @@
 //! Every byte arrives once, in order, whatever its way; what is borrowed goes back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::limits::{Ledger, Limits, Room};
+use crate::limits::{Commons, Ledger, Limits, Room};
 
 const LARGE: usize = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,8 +21,8 @@ async fn pair() -> (TcpStream, TcpStream) {
     (one, listener.accept().await.unwrap().0)
 }
 
-fn ledger(held: usize) -> std::sync::Arc<Ledger> {
-    Ledger::new(Room { connections: 1, per_source: 1, held })
+fn ledger(held: usize) -> Arc<Ledger> {
+    Ledger::new(Room { connections: 1, per_source: 1, held }, Arc::new(Commons::alone()))
 }
 
 /// A relay between two ends, on a task of its own.
@@ -32,7 +32,7 @@ struct Wire {
     ended: tokio::task::JoinHandle<Result<(), Broken>>,
 }
 
-async fn wire(pipes: &Pipes, limits: Limits, ledger: &std::sync::Arc<Ledger>) -> Wire {
+async fn wire(pipes: &Pipes, limits: Limits, ledger: &Arc<Ledger>) -> Wire {
     let ((client, near), (far, server)) = (pair().await, pair().await);
     let (pipes, mut ticket) = (pipes.clone(), ledger.admit(None).unwrap());
     let ended = tokio::spawn(async move {

@@ -198,7 +198,7 @@ impl<'s> Connection<'s> {
         client: TcpStream,
         protocol: Option<&'static Protocol>,
     ) -> Option<(TcpStream, TcpStream)> {
-        let dialled = timeout(CONNECT, TcpStream::connect(self.target)).await;
+        let dialled = timeout(CONNECT, self.shared.config.network.connect(self.target)).await;
         match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(server) => {
                 tune(&server, self.shared.config.limits.peer);

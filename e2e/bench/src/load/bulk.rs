@@ -90,5 +90,6 @@ fn measure(moved: &AtomicU64, window: Window, meter: Meter<'_>) -> Result<Outcom
         elapsed: begin.elapsed(),
         cpu: meter()?.saturating_sub(cpu),
         latencies: Vec::new(),
+        failed: 0,
     })
 }

@@ -14,6 +14,11 @@ use rustix::{
 
 use super::{PATIENCE, Script};
 
+/// An answer that is not the right one: no load goes on after it.
+#[derive(Debug, thiserror::Error)]
+#[error("answered {0:?}, which is not what was stored")]
+pub(super) struct Wrong(String);
+
 /// A connection that sends a script's requests one after the other and checks
 /// every byte that comes back.
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl Connection {
             let (now, rest) = got.split_at(expected.len());
             if now != expected {
                 let text = String::from_utf8_lossy(&now[..now.len().min(80)]);
-                anyhow::bail!("answered {text:?}, which is not what was stored");
+                return Err(Wrong(text.into_owned()).into());
             }
             self.received += now.len() as u64;
             got = rest;

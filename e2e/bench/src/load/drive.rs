@@ -1,7 +1,7 @@
 //! The loop that keeps a load going.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     net::SocketAddr,
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -19,7 +19,10 @@ use rustix::{
     },
 };
 
-use super::{Meter, Outcome, PATIENCE, Pace, Plan, connection::Connection};
+use super::{
+    Meter, Outcome, PATIENCE, Pace, Plan,
+    connection::{Connection, Wrong},
+};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 << 10;
@@ -39,6 +42,18 @@ pub(crate) fn drive(plan: &Plan<'_>, meter: Meter<'_>) -> Result<Outcome> {
     driver.run(meter)
 }
 
+/// Runs a load at a fixed rate that goes on where connections break: what is
+/// lost with them is counted, and the next request has a new one.
+///
+/// # Errors
+/// A wrong answer, as ever; or nothing moved for a while.
+pub(crate) fn drive_on(plan: &Plan<'_>) -> Result<Outcome> {
+    let mut driver = Driver::new(plan)?;
+    driver.goes_on = true;
+    driver.open_all()?;
+    driver.run(&|| Ok(Duration::ZERO))
+}
+
 struct Driver<'p> {
     plan: &'p Plan<'p>,
     epoll: OwnedFd,
@@ -49,6 +64,11 @@ struct Driver<'p> {
     answered: u64,
     schedule: Option<Schedule>,
     last_answer: Instant,
+    /// Whether a connection may break.
+    goes_on: bool,
+    /// Those that did, until they are needed again.
+    broken: BTreeSet<usize>,
+    failed: u64,
 }
 
 /// A fixed rate.
@@ -88,6 +108,9 @@ impl<'p> Driver<'p> {
             answered: 0,
             schedule,
             last_answer: now,
+            goes_on: false,
+            broken: BTreeSet::new(),
+            failed: 0,
         })
     }
 
@@ -129,6 +152,7 @@ impl<'p> Driver<'p> {
             elapsed: end.at - begin.at,
             cpu: end.cpu.saturating_sub(begin.cpu),
             latencies: Vec::new(),
+            failed: 0,
         };
         while self.schedule.as_ref().is_some_and(Schedule::is_under_way) {
             self.step(self.last_answer + PATIENCE)?;
@@ -136,6 +160,7 @@ impl<'p> Driver<'p> {
         if let Some(schedule) = &self.schedule {
             outcome.latencies = schedule.latencies(self.plan.window.warm_up);
         }
+        outcome.failed = self.failed;
         Ok(outcome)
     }
 
@@ -159,7 +184,10 @@ impl<'p> Driver<'p> {
             // Copied out: the structure is packed.
             let (data, flags) = (event.data, event.flags);
             match usize::try_from(data.u64()) {
-                Ok(index) if data.u64() != TIMER => self.serve(index, flags)?,
+                Ok(index) if data.u64() != TIMER => {
+                    let served = self.serve(index, flags);
+                    self.bear(index, served)?;
+                }
                 _ => drop(read(&self.timer, &mut [0_u8; 8])),
             }
         }
@@ -197,6 +225,20 @@ impl<'p> Driver<'p> {
         Ok(())
     }
 
+    /// Of a load that goes on, a connection that breaks is left alone until
+    /// its next request, and what it waited for is lost.
+    fn bear(&mut self, index: usize, served: Result<()>) -> Result<()> {
+        let Err(error) = served else { return Ok(()) };
+        let is_wrong = error.downcast_ref::<Wrong>().is_some();
+        let Some(schedule) = self.schedule.as_mut().filter(|_| self.goes_on && !is_wrong) else {
+            return Err(error);
+        };
+        self.failed += u64::from(schedule.give_up(index));
+        epoll::delete(&self.epoll, &self.connections[index].stream).context("unwatching")?;
+        self.broken.insert(index);
+        Ok(())
+    }
+
     fn finish(&mut self, index: usize) -> Result<()> {
         if let Some(schedule) = &mut self.schedule {
             schedule.finish(index, self.last_answer);
@@ -204,15 +246,25 @@ impl<'p> Driver<'p> {
         self.send_what_is_due()
     }
 
+    fn send(&mut self, index: usize) -> Result<()> {
+        if self.broken.remove(&index) {
+            self.connections[index] = self.open(index)?;
+        }
+        let connection = &mut self.connections[index];
+        connection.issued += 1;
+        connection.flush(self.plan.script)
+    }
+
     /// Sends what is due where a connection is free, and sets the timer to
     /// when the next will be.
     fn send_what_is_due(&mut self) -> Result<()> {
-        let Some(schedule) = &mut self.schedule else { return Ok(()) };
-        while let Some(index) = schedule.take_due(Instant::now()) {
-            let connection = &mut self.connections[index];
-            connection.issued += 1;
-            connection.flush(self.plan.script)?;
+        let mut due = || self.schedule.as_mut()?.take_due(Instant::now());
+        let now: Vec<_> = std::iter::from_fn(&mut due).collect();
+        for index in now {
+            let sent = self.send(index);
+            self.bear(index, sent)?;
         }
+        let Some(schedule) = &mut self.schedule else { return Ok(()) };
         if let Some(next) = schedule.next().filter(|_| !schedule.idle.is_empty()) {
             // A timer of zero would be none.
             let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
@@ -265,6 +317,15 @@ impl Schedule {
             self.done.push((due, now - due));
             self.idle.push_back(index);
         }
+    }
+
+    /// What a connection waited for will not come; whether that was anything.
+    fn give_up(&mut self, index: usize) -> bool {
+        let waited = self.due[index].take().is_some();
+        if waited {
+            self.idle.push_back(index);
+        }
+        waited
     }
 
     /// Of all requests that were due after the warm-up, ascending.

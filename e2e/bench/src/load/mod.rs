@@ -15,7 +15,7 @@ use anyhow::Result;
 
 pub(crate) use bulk::{Direction, bulk};
 pub(crate) use connection::{ask, hold, play};
-pub(crate) use drive::drive;
+pub(crate) use drive::{drive, drive_on};
 pub(crate) use script::Script;
 
 /// How long an answer may take before the load counts as stalled.
@@ -63,6 +63,8 @@ pub(crate) struct Outcome {
     pub(crate) cpu: Duration,
     /// Of a fixed rate, ascending.
     pub(crate) latencies: Vec<Duration>,
+    /// Of a load that goes on, requests whose connection broke.
+    pub(crate) failed: u64,
 }
 
 impl Outcome {

@@ -134,6 +134,29 @@ fn a_closed_connection_is_no_speed() {
     assert!(run(address, &script, Pace::Closed { depth: 1 }).is_err());
 }
 
+/// What isolation is measured by: a load that outlives its connections.
+#[test]
+fn a_load_that_goes_on_counts_what_it_lost() {
+    let script = Script::memcached_get(10);
+    let stored = store(script.clone());
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    // An answer that is cut short is a connection that breaks.
+    let address = server(move |line| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if number % 10 == 9 { panic!("this connection ends") } else { stored(line) }
+    });
+    let pace = Pace::Fixed { per_second: 500 };
+    let plan = Plan { addresses: &[address], connections: 3, script: &script, pace, window: SHORT };
+    let outcome = drive_on(&plan).expect("it goes on");
+    assert_eq!(outcome.failed, 10, "each tenth of about a hundred: {outcome:?}");
+    let all = outcome.latencies.len() as u64 + outcome.failed;
+    assert!((99..=104).contains(&all), "{all} requests");
+    let wrong = server(|_| b"CLIENT_ERROR access denied\r\n".to_vec());
+    let plan = Plan { addresses: &[wrong], ..plan };
+    let error = drive_on(&plan).expect_err("what is wrong is not borne");
+    assert!(error.to_string().contains("access denied"), "{error}");
+}
+
 #[test]
 fn bytes_are_counted_both_ways() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
@@ -152,6 +175,7 @@ fn what_an_outcome_says() {
         elapsed: Duration::from_millis(500),
         cpu: Duration::from_millis(20),
         latencies: vec![],
+        failed: 0,
     };
     assert!((outcome.rate() - 2000.0).abs() < 1e-9);
     assert!((outcome.microseconds_each() - 20.0).abs() < 1e-9);

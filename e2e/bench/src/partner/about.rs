@@ -13,6 +13,17 @@ pub(crate) enum Mode {
     Node,
 }
 
+/// What leads clients' connections to a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Redirection {
+    /// Nothing: there is none.
+    None,
+    /// The rules of `remora-init`, in each pod.
+    InPods,
+    /// Like rules of the node, for an address of each pod's.
+    OnNode,
+}
+
 /// What a workload speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -21,6 +32,9 @@ pub(crate) enum Protocol {
     /// Bytes.
     Bulk,
 }
+
+/// The most pods that a proxy is measured before, unless its adapter says so.
+pub(crate) const PODS: usize = 100;
 
 impl Mode {
     pub(crate) fn name(self) -> &'static str {
@@ -54,15 +68,31 @@ impl Protocol {
     }
 }
 
+/// Where a policy proxy tells, inside each pod, that it has its policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) port: u16,
+    pub(crate) path: String,
+    /// What it says as long as it has none.
+    pub(crate) without: String,
+}
+
 /// Lines of `key: value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct About {
     pub(crate) title: String,
     pub(crate) mode: Mode,
+    pub(crate) redirection: Redirection,
+    /// The most pods that it is measured before.
+    pub(crate) pods: usize,
+    /// Whether it is Remora's L7 proxy, whose parser can be made to panic.
+    pub(crate) panics: bool,
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) version: String,
     /// Where a sidecar wants redirected connections, if it cannot be told.
     pub(crate) port: Option<u16>,
+    /// Of a proxy that serves before its policy has come.
+    pub(crate) policy: Option<Policy>,
     /// Why it cannot run here, and what would help.
     pub(crate) missing: Option<String>,
 }
@@ -71,6 +101,7 @@ impl About {
     pub(crate) fn read(text: &str) -> Result<Self> {
         let (mut title, mut mode, mut version, mut port, mut missing) =
             (None, None, None, None, None);
+        let (mut redirection, mut pods, mut panics, mut policy) = (None, PODS, false, None);
         let mut protocols = Vec::new();
         for line in text.lines() {
             let (key, value) =
@@ -78,6 +109,10 @@ impl About {
             match key {
                 "title" => title = Some(value.to_owned()),
                 "mode" => mode = Some(read_mode(value)?),
+                "redirection" => redirection = Some(read_redirection(value)?),
+                "policy" => policy = Some(read_policy(value)?),
+                "panics" => panics = value == "yes",
+                "pods" => pods = value.parse().with_context(|| format!("pods: {value:?}"))?,
                 "protocols" => protocols = read_protocols(value)?,
                 "version" => version = Some(value.to_owned()),
                 "port" => port = Some(value.parse().with_context(|| format!("a port: {value:?}"))?),
@@ -91,9 +126,19 @@ impl About {
             "`protocols` must hold memcached, by which a partner shows that it is ready"
         );
         ensure!(version.is_some() || !protocols_matter, "no `version`");
+        let mode = mode.context("no `mode`")?;
+        let redirection = match (mode, redirection) {
+            (Mode::None, _) => Redirection::None,
+            (Mode::Sidecar, _) => Redirection::InPods,
+            (Mode::Node, asked) => asked.unwrap_or(Redirection::OnNode),
+        };
         Ok(Self {
             title: title.context("no `title`")?,
-            mode: mode.context("no `mode`")?,
+            mode,
+            redirection,
+            pods,
+            panics,
+            policy,
             protocols,
             version: version.unwrap_or_default(),
             port,
@@ -108,6 +153,24 @@ fn read_mode(text: &str) -> Result<Mode> {
         "node" => Ok(Mode::Node),
         _ => bail!("`mode` is sidecar or node, not {text:?}"),
     }
+}
+
+fn read_redirection(text: &str) -> Result<Redirection> {
+    match text {
+        "pods" => Ok(Redirection::InPods),
+        "node" => Ok(Redirection::OnNode),
+        _ => bail!("`redirection` is pods or node, not {text:?}"),
+    }
+}
+
+fn read_policy(text: &str) -> Result<Policy> {
+    let mut words = text.splitn(3, ' ');
+    let mut policy = || {
+        let port = words.next()?.parse().ok()?;
+        let (path, without) = (words.next()?.to_owned(), words.next()?.to_owned());
+        Some(Policy { port, path, without })
+    };
+    policy().with_context(|| format!("`policy` is a port, a path and a text, not {text:?}"))
 }
 
 fn read_protocols(text: &str) -> Result<Vec<Protocol>> {

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use remora_injector::INBOUND_PORT;
 
-pub(crate) use about::{About, Mode, Protocol};
+pub(crate) use about::{About, Mode, Policy, Protocol, Redirection};
 pub(crate) use command::CommandLine;
 pub(crate) use runner::{Runner, SMALL, joined};
 
@@ -37,6 +37,10 @@ impl Partner {
         let about = About {
             title: "direct, without a proxy".to_owned(),
             mode: Mode::None,
+            redirection: Redirection::None,
+            pods: about::PODS,
+            panics: false,
+            policy: None,
             protocols: Protocol::ALL.to_vec(),
             version: String::new(),
             port: None,

@@ -1,15 +1,16 @@
 //! A partner that runs: a proxy in each pod, or one for all of them, or none.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{IpAddr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use remora_netns::{Job, Process};
+use remora_netns::{Job, Pod, Process, Signal};
 
-use super::{CommandLine, Mode, Partner, Protocol};
+use super::{CommandLine, Mode, Partner, Policy, Protocol};
 use crate::{
     load::{self, Script},
     process,
@@ -61,12 +62,45 @@ impl<'s> Runner<'s> {
             self.proxies.push(self.launch(index, command)?);
         }
         let begin = Instant::now();
-        let addresses: Vec<_> =
-            self.spots.iter().map(|spot| spot.address(Protocol::Memcached)).collect();
-        match self.in_client(|| self.await_ready(&addresses)) {
-            Ok(()) => Ok(begin.elapsed()),
-            Err(error) => Err(error.context(self.log())),
+        self.await_served()?;
+        let took = begin.elapsed();
+        self.await_policy()?;
+        Ok(took)
+    }
+
+    /// Waits until it serves all pods.
+    pub(crate) fn await_served(&self) -> Result<()> {
+        let addresses = self.addresses(Protocol::Memcached);
+        let served = self.in_client(|| self.await_ready(&addresses));
+        served.map_err(|error| error.context(self.log()))
+    }
+
+    /// Waits until each pod's policy has come: what is judged by it later is
+    /// not what was forwarded before.
+    fn await_policy(&self) -> Result<()> {
+        let Some(policy) = &self.partner.about.policy else { return Ok(()) };
+        let deadline = Instant::now() + READY_LIMIT;
+        for spot in self.spots {
+            while told(&spot.pod, policy).is_none_or(|page| page.contains(&policy.without)) {
+                ensure!(Instant::now() < deadline, "{} has no policy", spot.name);
+                thread::sleep(AGAIN);
+            }
         }
+        Ok(())
+    }
+
+    /// Kills the last pod's proxy, which on a node is everybody's, and starts
+    /// it again.
+    pub(crate) fn replace_last(&mut self) -> Result<()> {
+        let proxy = self.proxies.pop().context("there is no proxy")?;
+        proxy.signal(Signal::KILL);
+        proxy.wait(READY_LIMIT)?;
+        drop(proxy);
+        let index = self.proxies.len();
+        let command = self.commands.get(index).context("there is no command")?;
+        let started = self.launch(index, command)?;
+        self.proxies.push(started);
+        Ok(())
     }
 
     /// Does something in the client's pod.
@@ -145,6 +179,15 @@ impl<'s> Runner<'s> {
         let logs: Vec<_> = self.proxies.iter().take(1).map(last).collect();
         format!("{} does not serve; its log ends:\n{}", self.partner.name, logs.join("\n"))
     }
+}
+
+/// What a proxy says of its policy inside a pod.
+fn told(pod: &Pod, policy: &Policy) -> Option<String> {
+    let mut stream = pod.connect(([127, 0, 0, 1], policy.port).into()).ok()?;
+    write!(stream, "GET {} HTTP/1.1\r\nHost: proxy\r\n\r\n", policy.path).ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
 }
 
 /// The addresses of a pod as a variable.

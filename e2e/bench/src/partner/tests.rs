@@ -11,8 +11,19 @@ fn an_adapter_says_what_it_is() {
     assert_eq!(about.protocols, [Protocol::Memcached, Protocol::Bulk]);
     assert_eq!((about.title.as_str(), about.version.as_str()), ("X", "1.2: three"));
     assert_eq!((about.port, about.missing), (None, None));
+    assert_eq!((about.redirection, about.pods), (Redirection::InPods, about::PODS));
     let about = About::read(&format!("{ABOUT}port: 15006\n")).expect("an adapter");
     assert_eq!(about.port, Some(15006));
+    let node = ABOUT.replace("mode: sidecar", "mode: node");
+    let about = About::read(&node).expect("an adapter");
+    assert_eq!(about.redirection, Redirection::OnNode);
+    let about =
+        About::read(&format!("{node}redirection: pods\npods: 500\npolicy: 80 /p no rules\n"));
+    let about = about.expect("an adapter");
+    let policy = about.policy.expect("a policy");
+    assert_eq!((policy.port, policy.path.as_str()), (80, "/p"));
+    assert_eq!(policy.without, "no rules");
+    assert_eq!((about.redirection, about.pods), (Redirection::InPods, 500));
 }
 
 #[test]
@@ -26,6 +37,9 @@ fn what_an_adapter_says_wrong_is_named() {
         ("memcached bulk", "memcached http", "no protocol \"http\""),
         ("memcached bulk", "bulk", "must hold memcached"),
         ("title: X", "title: X\nport: 70000", "a port: \"70000\""),
+        ("title: X", "title: X\npods: many", "pods: \"many\""),
+        ("title: X", "title: X\npolicy: 16000 /policy", "a port, a path and a text"),
+        ("title: X", "title: X\nredirection: host", "not \"host\""),
         ("version", "versoin", "no key \"versoin\""),
     ];
     for (good, bad, problem) in wrong {
@@ -61,7 +75,16 @@ fn the_adapters_here_speak_the_protocol() {
     let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
     let partners = Partner::all(&folder, Path::new("/programs")).expect("adapters");
     let names: Vec<_> = partners.iter().map(|partner| partner.name.as_str()).collect();
-    for name in ["direct", "envoy-node", "envoy-sidecar", "haproxy", "remora-l4", "remora-l7"] {
+    for name in [
+        "direct",
+        "envoy-node",
+        "envoy-sidecar",
+        "haproxy",
+        "remora-l4",
+        "remora-l7",
+        "remora-node-l4",
+        "remora-node-l7",
+    ] {
         assert!(names.contains(&name), "{names:?}");
     }
     let environment = [

@@ -35,15 +35,16 @@ fn tables(results: &Results) -> String {
 /// A heading, and which figures stand below it.
 type Table = (&'static str, fn(&str) -> bool);
 
-const TABLES: [Table; 4] = [
+const TABLES: [Table; 5] = [
     ("CPU and speed", |id| [".rate", ".cpu"].iter().any(|what| id.ends_with(what)) && is_load(id)),
     ("Latency", |id| !id.ends_with(".rate") && !id.ends_with(".cpu") && is_load(id)),
     ("Footprint", |id| id.starts_with("footprint.")),
+    ("Neighbours of a pod in trouble", |id| id.starts_with("isolation.")),
     ("Many pods", |id| id.starts_with("fleet-") || id.starts_with("propagation-")),
 ];
 
 fn is_load(id: &str) -> bool {
-    !["footprint.", "fleet-", "propagation-"].iter().any(|part| id.starts_with(part))
+    !["footprint.", "isolation.", "fleet-", "propagation-"].iter().any(|part| id.starts_with(part))
 }
 
 /// A row for each figure, a column for each partner of whom any has a value.

@@ -22,8 +22,16 @@ use svg::{Bar, Chart};
 const OVERVIEW: &str = "sidecar-vs-node.svg";
 
 /// What the overview shows, as far as it was measured.
-const OVERVIEW_FIGURES: [&str; 5] =
-    ["get.cpu", "get.rate", "at-2000.added-p50", "footprint.idle", "footprint.connection"];
+const OVERVIEW_FIGURES: [&str; 8] = [
+    "get.cpu",
+    "get.rate",
+    "at-2000.added-p50",
+    "footprint.idle",
+    "footprint.connection",
+    "fleet-100.memory",
+    "isolation.flood-p99",
+    "isolation.kill-failed",
+];
 
 /// Writes everything that was asked for.
 pub(crate) fn write(results: &Results, options: &Options) -> Result<()> {

@@ -21,7 +21,7 @@ pub(crate) use spot::Spot;
 
 use crate::{
     machine::Cores,
-    partner::{CommandLine, Mode, Partner, Protocol},
+    partner::{CommandLine, Mode, Partner, Protocol, Redirection},
 };
 
 /// How long a step of the set-up may take.
@@ -86,7 +86,7 @@ impl Stage {
         let servers = pods::Servers { node: &self.node, partner, protocols };
         let started = servers.run_all(names, &self.manifests(), &self.sockets());
         let spots = started.with_context(|| format!("the agent's log:\n{}", self.agent.logs()))?;
-        if partner.about.mode == Mode::Node {
+        if partner.about.redirection == Redirection::OnNode {
             self.redirect(&spots, protocols)?;
         }
         Ok(spots)

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{LIMIT, Spot};
 use crate::{
     load::{Script, play},
-    partner::{Mode, Partner, Protocol, SMALL},
+    partner::{Partner, Protocol, Redirection, SMALL},
     workload::LARGE,
 };
 
@@ -65,21 +65,21 @@ impl Servers<'_> {
     fn run_one(&self, name: &str, manifests: &Path, sockets: &Path) -> Result<Spot> {
         let containers: Vec<_> = self.protocols.iter().map(|protocol| server(*protocol)).collect();
         let plain = manifest(name, &json!({"app": name}), &containers);
-        let mode = self.partner.about.mode;
-        let pod = match mode {
-            Mode::Sidecar => {
+        let redirection = self.partner.about.redirection;
+        let pod = match redirection {
+            Redirection::InPods => {
                 let agent = AgentAddress::Sockets(sockets.to_owned());
                 let injected = inject(&plain, &InjectConfig { agent, ..Default::default() })?;
                 let pod = without_sidecar(&injected, self.partner.port());
                 run(self.node, &pod, Some(&injected), manifests)?
             }
-            Mode::None | Mode::Node => run(self.node, &plain, None, manifests)?,
+            Redirection::None | Redirection::OnNode => run(self.node, &plain, None, manifests)?,
         };
         reuse_ports(&pod)?;
         for protocol in self.protocols {
             fill(&pod, *protocol).with_context(|| format!("{name}: preparing {protocol:?}"))?;
         }
-        Ok(Spot { name: name.to_owned(), pod, mode })
+        Ok(Spot { name: name.to_owned(), pod, redirection })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use remora_netns::Pod;
 
-use crate::partner::{Mode, Protocol, joined};
+use crate::partner::{Protocol, Redirection, joined};
 
 /// The first port of the node's listeners.
 const FIRST_LISTENER: u16 = 20_000;
@@ -18,16 +18,16 @@ const FIRST_LISTENER: u16 = 20_000;
 pub(crate) struct Spot {
     pub(crate) name: String,
     pub(crate) pod: Pod,
-    pub(crate) mode: Mode,
+    pub(crate) redirection: Redirection,
 }
 
 impl Spot {
     /// Where clients connect to: the pod; or, before a proxy of the node, an
     /// address that only the node's redirection knows.
     pub(crate) fn address(&self, protocol: Protocol) -> SocketAddr {
-        let ip = match self.mode {
-            Mode::None | Mode::Sidecar => self.pod.ipv4(),
-            Mode::Node => self.service_address(),
+        let ip = match self.redirection {
+            Redirection::None | Redirection::InPods => self.pod.ipv4(),
+            Redirection::OnNode => self.service_address(),
         };
         (ip, protocol.port()).into()
     }
@@ -72,17 +72,19 @@ impl Spot {
         lines
     }
 
-    fn host(&self) -> u8 {
-        self.pod.ipv4().octets()[3]
+    fn host(&self) -> u16 {
+        let [_, _, high, low] = self.pod.ipv4().octets();
+        u16::from_be_bytes([high, low])
     }
 
     fn service_address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 78, 0, self.host())
+        let [high, low] = self.host().to_be_bytes();
+        Ipv4Addr::new(10, 78, high, low)
     }
 
     fn listener(&self, protocol: Protocol) -> u16 {
         let index = Protocol::ALL.iter().position(|other| *other == protocol).unwrap_or_default();
         let index = u16::try_from(index).unwrap_or_default();
-        FIRST_LISTENER + u16::from(self.host()) * 4 + index
+        FIRST_LISTENER + self.host() * 4 + index
     }
 }

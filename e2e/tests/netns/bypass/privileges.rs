@@ -88,3 +88,11 @@ fn what_the_server_does_not_allow_no_client_gets() {
 pub(super) fn init() -> String {
     crate::stage::bin().join("remora-init").to_str().expect("UTF-8").to_owned()
 }
+
+crate::node_mode::in_node_mode! {
+    an_app_without_privileges_stays_behind_the_wall,
+    root_alone_stays_behind_the_wall,
+    root_with_setuid_walks_around_the_wall,
+    net_admin_takes_the_wall_down,
+    what_the_server_does_not_allow_no_client_gets,
+}

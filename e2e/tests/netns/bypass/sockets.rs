@@ -130,6 +130,15 @@ fn nothing_goes_round_in_circles() {
     }
     assert_eq!(ask(&caller, (cache.ipv4(), MEMCACHED).into(), "get a\r\n"), miss());
     for pod in [&caller, &cache] {
-        assert_eq!(pod.restarts("remora").expect("a sidecar"), 0);
+        stage.assert_no_restart(pod);
     }
+}
+
+crate::node_mode::in_node_mode! {
+    no_mark_leads_around_the_wall,
+    no_device_leads_around_the_wall,
+    a_packet_socket_leads_around_the_wall_and_a_raw_one_does_not,
+    invalid_packets_go_nowhere,
+    the_outbound_listener_serves_nobody_else,
+    nothing_goes_round_in_circles,
 }

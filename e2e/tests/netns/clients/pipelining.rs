@@ -82,3 +82,7 @@ fn converse(ways: &Ways, way: Way, requests: &str) -> String {
     });
     replies
 }
+
+crate::node_mode::in_node_mode! {
+    a_pipelining_client_notices_nothing,
+}

@@ -69,3 +69,9 @@ fn operations(ways: &Ways, way: Way, argv: &[&str]) -> Vec<(String, String)> {
     let parts = lines.lines().filter_map(|line| line.split_once(": "));
     parts.map(|(name, outcome)| (name.to_owned(), outcome.to_owned())).collect()
 }
+
+crate::node_mode::in_node_mode! {
+    pymemcache_notices_nothing,
+    pylibmc_notices_nothing_in_text,
+    pylibmc_notices_nothing_in_binary,
+}

@@ -104,3 +104,9 @@ fn files() -> TempDir {
     }
     files
 }
+
+crate::node_mode::in_node_mode! {
+    libmemcacheds_tools_notice_nothing_in_text,
+    libmemcacheds_tools_notice_nothing_in_binary,
+    memcping_notices_nothing,
+}

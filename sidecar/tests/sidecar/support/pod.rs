@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 
 use remora_sidecar::{
-    Addresses, App, Config,
+    Addresses, App, Config, Network,
     access_log::Options,
     config::{Agent as Address, OriginalDestination, Pod as Metadata, Probes},
     limits::Limits,
@@ -76,6 +76,7 @@ impl Pod {
                 uid: "7a".into(),
                 ips: vec![anywhere.ip()],
             },
+            network: Network::default(),
             inbound: anywhere,
             outbound: vec![anywhere],
             admin: anywhere,
