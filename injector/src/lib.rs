@@ -11,6 +11,7 @@
 //! was not injected before, `uninject(inject(p)) == p`. Injecting again takes our parts out
 //! and renders them anew, so what counts is never what a pod says that it carries.
 
+pub mod admission;
 mod check;
 mod config;
 mod error;
