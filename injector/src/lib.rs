@@ -1,5 +1,6 @@
 //! Puts Remora into a Pod or a workload's template, and takes it out again: pure functions
-//! from manifest to manifest.
+//! from manifest to manifest. [`admission`] is the same for a pod that is being created, and
+//! the feature `webhook` the server around that.
 //!
 //! [`inject`] adds an init container that redirects the pod's traffic, the sidecar that
 //! judges it, and the volumes through which the sidecar reaches its agent; and it leads the
@@ -22,6 +23,8 @@ mod quantity;
 mod render;
 mod settings;
 mod status;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 mod workload;
 
 pub use config::{

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Mode, Request, choice, diff, judge, review};
-use crate::InjectConfig;
+use super::{Install, Mode, Request, choice, diff, judge, review};
 
 /// Answers a review, and where it was taken asks again with what became of the pod.
 ///
@@ -12,7 +11,7 @@ use crate::InjectConfig;
 #[doc(hidden)]
 #[allow(clippy::panic, reason = "that is how a fuzzer hears of it")]
 pub fn fuzz(bytes: &[u8], mode: Mode) {
-    let config = InjectConfig::default();
+    let config = Install::default();
     let _ = review(bytes, mode, &config);
     let Ok(request) = Request::read(bytes) else { return };
     let Ok(verdict) = judge(&request.pod, mode, &config) else { return };

@@ -2,6 +2,7 @@
 //!
 //! Two readers that take another one of two equal keys would see two pods; so it is refused.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserializer;
@@ -16,42 +17,50 @@ pub const MAX_REVIEW_BYTES: usize = 8 << 20;
 /// How deep lists and maps in a review may be nested. A pod's own fields need a dozen.
 pub const MAX_REVIEW_DEPTH: usize = 64;
 
+/// How many values a review may hold: each costs many times its bytes once it is read.
+pub const MAX_REVIEW_VALUES: usize = 200_000;
+
 /// Reads one JSON value, and nothing after it.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, Malformed> {
     if bytes.len() > MAX_REVIEW_BYTES {
         return Err(Malformed::TooLong);
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth_left: MAX_REVIEW_DEPTH }.deserialize(&mut reader);
+    let values_left = Cell::new(MAX_REVIEW_VALUES);
+    let strict = Strict { depth_left: MAX_REVIEW_DEPTH, values_left: &values_left };
+    let value = strict.deserialize(&mut reader);
     let value = value.map_err(|error| Malformed::NoJson(error.to_string()))?;
     reader.end().map_err(|error| Malformed::NoJson(error.to_string()))?;
     Ok(value)
 }
 
-/// Makes values, and counts how deep it is.
+/// Makes values, and counts them, and how deep it is.
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'c> {
     depth_left: usize,
+    values_left: &'c Cell<usize>,
 }
 
-impl Strict {
+impl Strict<'_> {
     /// For what a list or map holds.
     fn inner<E: Error>(self) -> Result<Self, E> {
         let too_deep = || E::custom(format!("nested more than {MAX_REVIEW_DEPTH} deep"));
         let depth_left = self.depth_left.checked_sub(1).ok_or_else(too_deep)?;
-        Ok(Self { depth_left })
+        Ok(Self { depth_left, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let too_many = || D::Error::custom(format!("more than {MAX_REVIEW_VALUES} values"));
+        self.values_left.set(self.values_left.get().checked_sub(1).ok_or_else(too_many)?);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

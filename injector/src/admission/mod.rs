@@ -23,11 +23,13 @@
 mod answer;
 mod choice;
 mod fuzz;
+mod install;
 mod json;
 mod owner;
 mod patch;
 mod reason;
 mod request;
+mod state;
 mod strict;
 
 use remora_manifest::{Field, Node};
@@ -38,12 +40,14 @@ pub use self::choice::{
     Fate, INJECT_LABEL, Mode, SYSTEM_NAMESPACES, Skip, Standing, fate, fate_of,
 };
 pub use self::fuzz::fuzz;
-pub use self::json::{MAX_REVIEW_BYTES, MAX_REVIEW_DEPTH};
+pub use self::install::{Ceiling, Install};
+pub use self::json::{MAX_REVIEW_BYTES, MAX_REVIEW_DEPTH, MAX_REVIEW_VALUES};
 pub use self::owner::{Owner, Story};
 pub use self::patch::diff;
 pub use self::reason::{Outcome, Reason};
 use self::request::Request;
-use crate::{INIT_CONTAINER, InjectConfig, InjectError, SIDECAR_CONTAINER, inject, uninject};
+pub use self::state::State;
+use crate::{INIT_CONTAINER, InjectError, SIDECAR_CONTAINER, inject, uninject};
 
 /// Why bytes are no review of a pod's creation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,9 +81,9 @@ struct Verdict {
 ///
 /// # Errors
 /// The bytes are no such review.
-pub fn review(bytes: &[u8], mode: Mode, config: &InjectConfig) -> Result<Answer, Malformed> {
+pub fn review(bytes: &[u8], mode: Mode, install: &Install) -> Result<Answer, Malformed> {
     let request = Request::read(bytes)?;
-    let answer = match judge(&request.pod, mode, config) {
+    let answer = match judge(&request.pod, mode, install) {
         Ok(verdict) => Answer::allowed(&request, verdict),
         Err(error) => Answer::refused(&request, mode, &error),
     };
@@ -87,7 +91,7 @@ pub fn review(bytes: &[u8], mode: Mode, config: &InjectConfig) -> Result<Answer,
 }
 
 /// The pod as it may be created.
-fn judge(pod: &Value, mode: Mode, config: &InjectConfig) -> Result<Verdict, InjectError> {
+fn judge(pod: &Value, mode: Mode, install: &Install) -> Result<Verdict, InjectError> {
     // What it says it carries does not count: ours is taken out and put in anew.
     let bare = uninject(pod)?;
     let tree = Node::from_json(&bare);
@@ -101,7 +105,8 @@ fn judge(pod: &Value, mode: Mode, config: &InjectConfig) -> Result<Verdict, Inje
         }
         return Ok(Verdict { fate, pod: pod.clone(), warnings });
     }
-    let mut injected = inject(&bare, config)?;
+    let mut injected = inject(&bare, &install.inject)?;
+    install.ceiling.check(&injected)?;
     keep_defaults(pod, &mut injected);
     let spec = root.require("spec")?;
     match mode {

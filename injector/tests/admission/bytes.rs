@@ -1,16 +1,15 @@
 //! Reviews that are none.
 
 use proptest::prelude::*;
-use remora_injector::InjectConfig;
 use remora_injector::admission::{
-    MAX_REVIEW_BYTES, MAX_REVIEW_DEPTH, Malformed, Mode, fuzz, review,
+    Install, MAX_REVIEW_BYTES, MAX_REVIEW_DEPTH, MAX_REVIEW_VALUES, Malformed, Mode, fuzz, review,
 };
 use serde_json::{Value, json};
 
 use crate::{pod, review_of};
 
 fn refused(bytes: &[u8]) -> Malformed {
-    review(bytes, Mode::Enabled, &InjectConfig::default()).expect_err("no review")
+    review(bytes, Mode::Enabled, &Install::default()).expect_err("no review")
 }
 
 #[test]
@@ -53,7 +52,7 @@ fn reviews_at_the_caps_and_one_beyond() {
         text
     };
     let at_cap = padded(MAX_REVIEW_BYTES);
-    assert!(review(at_cap.as_bytes(), Mode::Enabled, &InjectConfig::default()).is_ok());
+    assert!(review(at_cap.as_bytes(), Mode::Enabled, &Install::default()).is_ok());
     assert_eq!(refused(padded(MAX_REVIEW_BYTES + 1).as_bytes()), Malformed::TooLong);
 
     // Review, request, object and spec are four levels themselves.
@@ -67,9 +66,29 @@ fn reviews_at_the_caps_and_one_beyond() {
         review_of(&pod).to_string()
     };
     let deepest = nested(MAX_REVIEW_DEPTH - 4);
-    assert!(review(deepest.as_bytes(), Mode::Enabled, &InjectConfig::default()).is_ok());
+    assert!(review(deepest.as_bytes(), Mode::Enabled, &Install::default()).is_ok());
     let error = refused(nested(MAX_REVIEW_DEPTH - 3).as_bytes()).to_string();
     assert!(error.contains("nested more than 64 deep"), "{error}");
+}
+
+#[test]
+fn values_at_the_cap_and_one_beyond() {
+    let mut pod = pod();
+    pod["spec"]["x"] = json!([]);
+    let others = review_of(&pod).to_string();
+    let others = MAX_REVIEW_VALUES - count(&serde_json::from_str(&others).expect("JSON"));
+    pod["spec"]["x"] = vec![0; others].into();
+    let text = review_of(&pod).to_string();
+    assert!(review(text.as_bytes(), Mode::Enabled, &Install::default()).is_ok());
+    pod["spec"]["x"] = vec![0; others + 1].into();
+    let error = refused(review_of(&pod).to_string().as_bytes()).to_string();
+    assert!(error.contains("more than 200000 values"), "{error}");
+}
+
+fn count(value: &Value) -> usize {
+    let mut all = Vec::new();
+    places(value, "", &mut all);
+    all.len()
 }
 
 /// Any JSON at any place of a review.
@@ -141,8 +160,8 @@ proptest! {
         let mut text = review_of(&full_pod()).to_string().into_bytes();
         let at = cut.index(text.len());
         text.splice(at..(at + bytes.len()).min(text.len()), bytes);
-        let _ = review(&text, Mode::Enforced, &InjectConfig::default());
-        let _ = review(&text[..at], Mode::Enforced, &InjectConfig::default());
+        let _ = review(&text, Mode::Enforced, &Install::default());
+        let _ = review(&text[..at], Mode::Enforced, &Install::default());
     }
 }
 
@@ -153,7 +172,7 @@ fn the_corpus_of_the_fuzz_target_is_taken() {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).expect("the corpus") {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
-        assert!(review(&bytes, Mode::Enforced, &InjectConfig::default()).is_ok());
+        assert!(review(&bytes, Mode::Enforced, &Install::default()).is_ok());
         fuzz(&bytes, Mode::Enabled);
         fuzz(&bytes, Mode::Enforced);
         count += 1;

@@ -6,8 +6,7 @@ mod pods;
 mod table;
 
 use base64::Engine as _;
-use remora_injector::InjectConfig;
-use remora_injector::admission::{Answer, Mode, review};
+use remora_injector::admission::{Answer, Install, Mode, review};
 use serde_json::{Value, json};
 
 /// The review that an API server sends of a pod.
@@ -56,7 +55,7 @@ fn with(pointer: &str, value: Value) -> Value {
 
 fn answer(pod: &Value, mode: Mode) -> Answer {
     let bytes = review_of(pod).to_string();
-    review(bytes.as_bytes(), mode, &InjectConfig::default()).expect("a review")
+    review(bytes.as_bytes(), mode, &Install::default()).expect("a review")
 }
 
 fn response(answer: &Answer) -> &Value {

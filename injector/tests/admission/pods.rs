@@ -1,6 +1,6 @@
 //! What is wrong with pods, and what is told of it.
 
-use remora_injector::admission::{Mode, Outcome, Reason};
+use remora_injector::admission::{Ceiling, Install, Mode, Outcome, Reason, review as review_pod};
 use serde_json::{Value, json};
 
 use crate::{answer, created, pod, refusal, response, with};
@@ -137,9 +137,8 @@ fn a_template_is_told_through_its_owner_and_a_dry_run_not_at_all() {
         for mode in [Mode::Enabled, Mode::Enforced] {
             let mut review = crate::review_of(&pod);
             review["request"]["dryRun"] = json!(true);
-            let config = remora_injector::InjectConfig::default();
-            let answer =
-                remora_injector::admission::review(review.to_string().as_bytes(), mode, &config);
+            let config = Install::default();
+            let answer = review_pod(review.to_string().as_bytes(), mode, &config);
             assert_eq!(answer.expect("a review").story, None);
         }
     }
@@ -219,4 +218,27 @@ fn a_forged_sidecar_is_replaced_by_ours() {
     // Without the annotation it is a stranger under our name.
     forged["metadata"]["annotations"] = json!({});
     assert!(refusal(&forged, Mode::Enabled).contains("on something that Remora did not add"));
+}
+
+#[test]
+fn a_pod_may_ask_for_less_than_the_installation_gives_and_not_for_more() {
+    let ceiling = Ceiling::new(Some("500m"), Some("128Mi")).expect("quantities");
+    let install = Install { ceiling, ..Install::default() };
+    let ask = |annotations: Value| {
+        let review = crate::review_of(&with("/metadata/annotations", annotations)).to_string();
+        let answer = review_pod(review.as_bytes(), Mode::Enabled, &install).expect("a review");
+        (answer.outcome, response(&answer)["status"]["message"].to_string())
+    };
+    let most = json!({"remora.dev/cpu-limit": "500m", "remora.dev/memory-limit": "134217728"});
+    assert_eq!(ask(most).0, Outcome::Injected);
+    for (annotation, value) in [
+        ("remora.dev/cpu-limit", "501m"),
+        ("remora.dev/cpu-request", "1"),
+        ("remora.dev/memory-limit", "129Mi"),
+    ] {
+        let (outcome, sentence) = ask(json!({annotation: value}));
+        assert_eq!(outcome, Outcome::Refused);
+        assert!(sentence.contains(annotation) && sentence.contains("is more than "), "{sentence}");
+    }
+    assert!(Ceiling::new(Some("fast"), None).is_err());
 }
