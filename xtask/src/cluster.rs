@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cargo,
+    cargo, helm,
     images::{self, Image},
     setup::{self, Missing},
     tasks::step,
@@ -129,6 +129,7 @@ fn test(kubeconfig: &Path, filter: Option<&str>) -> Result<bool> {
     tests.args(["--test", "e2e-cluster"]).args(filter);
     tests.args(["--", "--test-threads=1", "--nocapture"]);
     tests.env("REMORA_E2E_KUBECONFIG", kubeconfig);
+    tests.env(helm::VARIABLE, helm::program()?);
     println!("== {}", cargo::show(&tests));
     let status = tests.status().context("starting cargo test")?;
     Ok(status.success())

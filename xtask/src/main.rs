@@ -3,6 +3,7 @@
 mod args;
 mod cargo;
 mod cluster;
+mod helm;
 mod images;
 mod newer;
 mod setup;

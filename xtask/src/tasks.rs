@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, images, newer,
+    cargo, cluster, helm, images, newer,
     setup::{self, For, Missing},
     suites,
 };
@@ -60,7 +60,8 @@ fn folder(out: Option<&Path>) -> Result<PathBuf> {
 /// Brings whatever any task needs.
 fn setup() -> Result<()> {
     setup::run(For::Tests)?;
-    newer::memcached().map(drop)
+    newer::memcached()?;
+    helm::program().map(drop)
 }
 
 /// Becomes the demo, so that its exit code and its signals are its own.
@@ -79,6 +80,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     require_root(filter)?;
     step("system packages", || setup::run(For::Tests))?;
     let second = step("newer memcached", || second_memcached(filter))?;
+    let helm = step("helm", || chart_tests(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
         step("lints", clippy)?;
@@ -86,7 +88,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     // Programs and tests in one build: apart, each would unify the features of
     // shared dependencies differently, and build them twice.
     step("build", || cargo::run(&["build", "--locked", "--workspace", "--all-targets"]))?;
-    let report = suites::run(full, filter, second.as_deref())?;
+    let report = suites::run(full, filter, [second.as_deref(), helm.as_deref()])?;
     println!("\n{report}");
     println!("all of it took {:.1} s", begin.elapsed().as_secs_f64());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -119,6 +121,18 @@ fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
     }
 }
 
+/// Likewise.
+fn chart_tests(filter: Option<&str>) -> Result<Option<PathBuf>> {
+    match helm::program() {
+        Ok(program) => Ok(Some(program)),
+        Err(missing) if filter.is_some() => {
+            println!("note: {missing}\nThe tests of the chart fail without it");
+            Ok(None)
+        }
+        Err(missing) => Err(missing),
+    }
+}
+
 fn lint() -> Result<()> {
     step("format", format_check)?;
     step("lints", clippy)
@@ -137,9 +151,11 @@ fn clippy() -> Result<()> {
 fn generate() -> Result<()> {
     let api = ["test", "--locked", "--package", "remora-api", "--test", "generated"];
     let crds = ["test", "--locked", "--package", "remora-agent", "--lib", "crd"];
-    [api, crds].iter().try_for_each(|args| {
-        cargo::check(cargo::command(args.as_slice()).env("REMORA_UPDATE", "1"))
-    })
+    helm::program()?;
+    let chart = ["test", "--locked", "--package", "remora-e2e", "--test", "chart"];
+    [&api[..], &crds, &chart]
+        .iter()
+        .try_for_each(|args| cargo::check(cargo::command(args).env("REMORA_UPDATE", "1")))
 }
 
 /// Does a part of a task, with its name before and its time after.

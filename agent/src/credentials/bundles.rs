@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
-use super::{BUNDLE, CA, MANAGER, explain_watch};
+use super::{BUNDLE, CA, MANAGER, Owners, explain_watch};
 
 /// The bundle of each namespace that has one; none until they have been listed.
 pub(super) type Published = Option<BTreeMap<String, String>>;
@@ -54,10 +54,18 @@ pub(super) async fn follow(client: Client, published: watch::Sender<Published>) 
 ///
 /// # Errors
 /// The API server's.
-pub(super) async fn publish(client: &Client, namespace: &str, bundle: &str) -> kube::Result<()> {
+pub(super) async fn publish(
+    client: &Client,
+    namespace: &str,
+    (bundle, owners): (&str, &Owners),
+) -> kube::Result<()> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(CA.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(CA.to_owned()),
+            owner_references: owners.clone(),
+            ..ObjectMeta::default()
+        },
         data: Some(BTreeMap::from([(BUNDLE.to_owned(), bundle.to_owned())])),
         ..ConfigMap::default()
     };

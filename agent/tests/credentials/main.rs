@@ -2,6 +2,7 @@
 //! Time is virtual: hours pass as soon as nobody has anything to do.
 
 mod apiserver;
+mod injector;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ impl Replica {
             names: vec![NAME.to_owned()],
             schedule: Schedule { ca_life: 180 * MINUTE, leaf_life: 20 * MINUTE, grace: 5 * MINUTE },
             timing: Timing::default(),
+            injector: Some("remora-injector".to_owned()),
+            owners: None,
             leading,
             clock: Arc::clone(clock),
         };
