@@ -93,14 +93,14 @@ async fn what_stands_in_the_way_of_an_installation_is_told() {
     assert!(super::report::table(&meshed).contains("‼ other-meshes: Istio is there"));
 }
 
-fn pod(namespace: &str, name: &str, spec: Value) -> Value {
+fn pod(namespace: &str, name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec,
     })
 }
 
 fn plain(name: &str) -> Value {
-    pod("shop", name, json!({"containers": [{"name": "app", "image": "x"}]}))
+    pod("shop", name, &json!({"containers": [{"name": "app", "image": "x"}]}))
 }
 
 fn injected(name: &str) -> Value {

@@ -19,3 +19,4 @@ mod rights;
 mod rollout;
 mod stage;
 mod table;
+mod webhook;
