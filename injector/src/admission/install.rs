@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::quantity::Quantity;
-use crate::{ANNOTATION_PREFIX, InjectConfig, InjectError, SIDECAR_CONTAINER};
+use crate::{ANNOTATION_PREFIX, INIT_CONTAINER, InjectConfig, InjectError, SIDECAR_CONTAINER};
 use remora_manifest::FieldPath;
 
 /// What the webhook is started with.
@@ -13,6 +13,54 @@ pub struct Install {
     pub inject: InjectConfig,
     /// The most that a pod may ask for its sidecar.
     pub ceiling: Ceiling,
+    /// What pods of enforced namespaces may leave out of the redirection.
+    pub skips: Skips,
+}
+
+/// Entries that an `enforced` namespace's pods may have skipped, as they write them. Those of an
+/// `enabled` one may skip what they like: they could leave Remora out altogether.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skips {
+    /// Ports and ranges of incoming connections.
+    pub inbound_ports: Vec<String>,
+    /// Ports and ranges of outgoing ones.
+    pub outbound_ports: Vec<String>,
+    /// Networks of outgoing ones.
+    pub outbound_cidrs: Vec<String>,
+}
+
+impl Skips {
+    /// That an injected pod has nothing else skipped: by what its init container is told.
+    pub(super) fn check(&self, pod: &Value) -> Result<(), InjectError> {
+        let Some(init) = super::container(pod, INIT_CONTAINER) else { return Ok(()) };
+        let args =
+            init.get("args").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let words: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
+        for (name, allowed) in [
+            ("skip-inbound-ports", &self.inbound_ports),
+            ("skip-outbound-ports", &self.outbound_ports),
+            ("skip-outbound-cidrs", &self.outbound_cidrs),
+        ] {
+            let is_flag = |word: &&str| word.strip_prefix("--") == Some(name);
+            let Some(list) = words.iter().skip_while(|word| !is_flag(word)).nth(1) else {
+                continue;
+            };
+            if let Some(entry) =
+                list.split(',').find(|entry| !allowed.iter().any(|one| one == entry))
+            {
+                let annotation = format!("{ANNOTATION_PREFIX}{name}");
+                let field = FieldPath::root().key("metadata").key("annotations").key(&annotation);
+                let problem =
+                    format!("skips {entry}, which this installation keeps in enforced namespaces");
+                let remedy = match allowed.is_empty() {
+                    true => "remove the annotation".to_owned(),
+                    false => format!("skip only {}", allowed.join(", ")),
+                };
+                return Err(InjectError::new(field, problem, remedy));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The most that a sidecar may be given, as request or limit.
@@ -61,5 +109,33 @@ impl Ceiling {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_installation_lists_is_skipped_where_it_is_enforced() {
+        let skips = Skips {
+            inbound_ports: vec!["22".to_owned(), "8000-8010".to_owned()],
+            ..Skips::default()
+        };
+        let check = |more: &[&str]| {
+            let args: Vec<&str> = ["--inbound-port", "16006"].iter().chain(more).copied().collect();
+            let init = json!({"name": "remora-init", "args": args});
+            skips.check(&json!({"spec": {"initContainers": [init]}}))
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["--skip-inbound-ports", "22,8000-8010"]), Ok(()));
+        let error = check(&["--skip-inbound-ports", "22,23"]).expect_err("refused").to_string();
+        assert!(error.contains("skip-inbound-ports") && error.contains("skips 23"), "{error}");
+        assert!(error.contains("skip only 22, 8000-8010"), "{error}");
+        let error =
+            check(&["--skip-outbound-cidrs", "10.0.0.0/8"]).expect_err("refused").to_string();
+        assert!(error.contains("remove the annotation"), "{error}");
     }
 }

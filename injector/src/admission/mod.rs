@@ -40,7 +40,7 @@ pub use self::choice::{
     Fate, INJECT_LABEL, Mode, SYSTEM_NAMESPACES, Skip, Standing, fate, fate_of,
 };
 pub use self::fuzz::fuzz;
-pub use self::install::{Ceiling, Install};
+pub use self::install::{Ceiling, Install, Skips};
 pub use self::json::{MAX_REVIEW_BYTES, MAX_REVIEW_DEPTH, MAX_REVIEW_VALUES};
 pub use self::owner::{Owner, Story};
 pub use self::patch::diff;
@@ -111,6 +111,7 @@ fn judge(pod: &Value, mode: Mode, install: &Install) -> Result<Verdict, InjectEr
     let spec = root.require("spec")?;
     match mode {
         Mode::Enforced => {
+            install.skips.check(&injected)?;
             strict::check(&spec)?;
             if choice::opts_out(&root.require("metadata")?)? {
                 let label = INJECT_LABEL;

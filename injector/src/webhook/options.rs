@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use super::app::WebhookConfig;
-use crate::admission::{Ceiling, Install};
+use crate::admission::{Ceiling, Install, Skips};
 use crate::{AGENT_URL, AgentAddress, InjectConfig};
 
 /// Exit status when the command line is wrong.
@@ -100,6 +100,18 @@ pub struct Serve {
     #[arg(long, value_name = "QUANTITY")]
     most_memory: Option<String>,
 
+    /// Incoming ports and ranges that pods of enforced namespaces may skip
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    enforced_skip_inbound_ports: Vec<String>,
+
+    /// Outgoing ports and ranges that pods of enforced namespaces may skip
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    enforced_skip_outbound_ports: Vec<String>,
+
+    /// Networks to which connections of pods of enforced namespaces may skip the sidecar
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    enforced_skip_outbound_cidrs: Vec<String>,
+
     /// Name of this replica among the others [default: the name of the host, which is the pod's]
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
@@ -117,6 +129,11 @@ impl Serve {
             init_image: self.init_image,
             sidecar_image: self.sidecar_image,
         };
+        let skips = Skips {
+            inbound_ports: self.enforced_skip_inbound_ports,
+            outbound_ports: self.enforced_skip_outbound_ports,
+            outbound_cidrs: self.enforced_skip_outbound_cidrs,
+        };
         Ok(WebhookConfig {
             namespace: self.namespace,
             replica: self.replica.unwrap_or_else(hostname),
@@ -124,7 +141,7 @@ impl Serve {
             metrics: self.metrics,
             health: self.health,
             secret: self.secret,
-            install: Install { inject, ceiling },
+            install: Install { inject, ceiling, skips },
         })
     }
 }

@@ -47,8 +47,16 @@ fn env_of(pod: &mut Value) -> &mut Vec<Value> {
 
 type Change = fn(&mut Value);
 
+/// Tells the init container more than the webhook did.
+fn tell(pod: &mut Value, words: [&str; 2]) {
+    let args = pod["spec"]["initContainers"][0]["args"].as_array_mut().expect("arguments");
+    args.extend(words.map(Value::from));
+}
+
 /// What is changed in a pod with Remora, and what the refusal says.
-const FORGERIES: [(Change, &str); 20] = [
+const FORGERIES: [(Change, &str); 22] = [
+    (|pod| tell(pod, ["--skip-inbound-ports", "11211"]), "leaves out ports or networks"),
+    (|pod| tell(pod, ["--verbose", "x"]), "remora-init in this pod does not run"),
     (|pod| pod["spec"]["initContainers"] = json!([]), "Remora is not in this pod"),
     (
         |pod| pod["spec"]["initContainers"].as_array_mut().expect("a list").swap(0, 1),
