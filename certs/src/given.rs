@@ -85,4 +85,3 @@ pub(crate) fn validity(certificate: &str, origin: &str) -> Result<(SystemTime, S
         .zip(time(times.not_after.timestamp()))
         .ok_or_else(|| Error::content(origin, "the certificate's times are out of range"))
 }
-
