@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use remora_parsers::{
-    Blame, Direction, Driver, Fault, Host, Judge, Op, Request,
+    Blame, Direction, Driver, Fault, Field, Host, Judge, Op, Request,
     transcript::{Arrival, Step, Transcript},
 };
 use remora_policy::{Admission, Decision, Slice, TrafficDirection};
@@ -81,7 +81,13 @@ pub fn play(transcript: &Transcript, scene: Scene<'_>) -> Played {
         }
         Admission::Parse(protocol) => {
             let driver = Driver::new((protocol.parser)());
-            let host = Recorder { scene, l7proto: protocol.name, ops: Vec::new(), log: Vec::new() };
+            let host = Recorder {
+                scene,
+                l7proto: protocol.name,
+                ops: Vec::new(),
+                log: Vec::new(),
+                policy: None,
+            };
             play_parsed(transcript, driver, host, &mut played);
         }
     }
@@ -147,24 +153,56 @@ struct Recorder<'a> {
     l7proto: &'static str,
     ops: Vec<(Direction, Op)>,
     log: Vec<LogEntry>,
+    /// The policy behind the last denial.
+    policy: Option<String>,
+}
+
+fn fields(request: &Request<'_>) -> Vec<(&'static str, Vec<String>)> {
+    let of = |field: &Field<'_>| {
+        let values = field.value.iter().map(|value| String::from_utf8_lossy(value).into_owned());
+        (field.name, values.collect())
+    };
+    request.fields.iter().map(of).collect()
 }
 
 impl Judge for Recorder<'_> {
     fn judge(&mut self, request: &Request<'_>) -> remora_parsers::Verdict {
         let Scene { slice, direction, port, peer } = self.scene;
         let decision = slice.request(direction, port, peer, self.l7proto, request);
-        let fields = request.fields.iter().map(|field| {
-            let values =
-                field.value.iter().map(|value| String::from_utf8_lossy(value).into_owned());
-            (field.name, values.collect())
-        });
-        let entry = LogEntry::of_decision(Some(self.l7proto), fields.collect(), &decision);
-        self.log.push(entry);
+        self.log.push(LogEntry::of_decision(Some(self.l7proto), fields(request), &decision));
         if decision.is_forwarded() {
             remora_parsers::Verdict::Allow
         } else {
+            self.policy = decision.policy().map(str::to_owned);
             remora_parsers::Verdict::Deny
         }
+    }
+
+    fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
+        let Scene { slice, direction, port, peer } = self.scene;
+        let (decisions, denied) = slice.requests(direction, port, peer, self.l7proto, requests);
+        for (request, decision) in requests.iter().zip(&decisions) {
+            self.log.push(LogEntry::of_decision(Some(self.l7proto), fields(request), decision));
+        }
+        let first = denied.and_then(|denied| decisions.get(denied));
+        self.policy = first.and_then(Decision::policy).map(str::to_owned);
+        denied
+    }
+
+    fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+
+    fn refused(&mut self, request: &Request<'_>, reason: &'static str) {
+        let fields = fields(request);
+        let (verdict, reason) = ("ERROR".to_owned(), reason.to_owned());
+        self.log.push(LogEntry {
+            verdict,
+            l7proto: Some(self.l7proto),
+            fields,
+            rule: None,
+            reason,
+        });
     }
 }
 

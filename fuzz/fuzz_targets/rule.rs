@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use remora_parsers::{fuzz, memcache, r2d2};
+use remora_parsers::{Registry, fuzz};
 
 fuzz_target!(|input: &[u8]| {
-    for protocol in [&memcache::PROTOCOL, &r2d2::PROTOCOL] {
+    for protocol in Registry::BUILT_IN.protocols() {
         fuzz::rule(protocol, input);
     }
 });

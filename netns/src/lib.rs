@@ -40,7 +40,7 @@ pub use kubelet::report_to;
 pub use node::Node;
 pub use pod::Pod;
 pub use preflight::preflight;
-pub use run::{Output, Process};
+pub use run::{Job, Output, Process};
 pub use rustix::process::Signal;
 
 /// What the functions of this crate return.

@@ -13,9 +13,9 @@ use crate::image::Images;
 use crate::kubelet::{self, Host, complete};
 use crate::manifest::PodSpec;
 use crate::net::{Addresses, NetNs, attach_pod, set_up_node};
-use crate::run::{Output, Process, run_to_end};
+use crate::run::{Job, Output, Process, run_to_end};
 use crate::scratch::Scratch;
-use crate::shim::{Files, Spec};
+use crate::shim::{Files, Spec, User};
 use crate::{Error, Pod, Result, connect, preflight};
 
 /// How long a step of a pod's start may take.
@@ -133,10 +133,24 @@ impl Node {
         argv: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Process> {
-        let log = self.0.scratch.make_dir("processes")?.join(format!("{name}.log"));
-        let mut spec = self.host_spec(&self.0.network, argv, &log, &log);
-        spec.env.extend(env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-        Process::start(name, &self.0.shim, &spec)
+        self.start(&Job { name, argv, env, uid: None, stdout: None })
+    }
+
+    /// Starts a program of the host in the node's network, as the job says.
+    ///
+    /// # Errors
+    /// [`Error::Command`] if it can't be started.
+    pub fn start(&self, job: &Job<'_>) -> Result<Process> {
+        self.start_in(&self.0.network, job)
+    }
+
+    /// Starts a program of the host in `network`.
+    pub(crate) fn start_in(&self, network: &NetNs, job: &Job<'_>) -> Result<Process> {
+        let log = self.0.scratch.make_dir("processes")?.join(format!("{}.log", job.name));
+        let mut spec = self.host_spec(network, job.argv, job.stdout.unwrap_or(&log), &log);
+        spec.env.extend(job.env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        spec.user = job.uid.map(User::without_rights);
+        Process::start(job.name, &self.0.shim, &spec, &log)
     }
 
     /// Runs a program of the host in `network` to its end.

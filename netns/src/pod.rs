@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::kubelet::{Container, remove_volumes};
 use crate::manifest::PodSpec;
 use crate::net::{Addresses, NetNs};
-use crate::run::{Output, read_text, rss_kib, wait_text};
+use crate::run::{Job, Output, Process, read_text, rss_kib, wait_text};
 use crate::{Error, Node, Result, connect};
 
 /// How long a command in a pod may run.
@@ -120,6 +120,14 @@ impl Pod {
     /// If it can't be started or does not end within 30 s.
     pub fn netns_exec(&self, argv: &[&str]) -> Result<Output> {
         self.node.run_in(&self.network, argv, EXEC_LIMIT)
+    }
+
+    /// Starts a program of the host in the pod's network, as the job says.
+    ///
+    /// # Errors
+    /// [`Error::Command`] if it can't be started.
+    pub fn start(&self, job: &Job<'_>) -> Result<Process> {
+        self.node.start_in(&self.network, job)
     }
 
     /// What a container printed, over all its runs; an init container that

@@ -148,6 +148,21 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A program of the host to start in a network that is not the host's.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// Names its log among those of the node, so no two that run at once may share it.
+    pub name: &'a str,
+    /// The command line.
+    pub argv: &'a [&'a str],
+    /// The environment besides `PATH`.
+    pub env: &'a [(&'a str, &'a str)],
+    /// Uid and gid, without any capability; as the caller, with all its rights, if absent.
+    pub uid: Option<u32>,
+    /// Where standard output goes, if not into the log.
+    pub stdout: Option<&'a Path>,
+}
+
 /// A program of the host that serves a node, such as the agent. Dropping it
 /// kills it.
 #[derive(Debug)]
@@ -161,7 +176,7 @@ pub struct Process {
 }
 
 impl Process {
-    pub(crate) fn start(name: &str, shim: &Path, spec: &Spec) -> Result<Self> {
+    pub(crate) fn start(name: &str, shim: &Path, spec: &Spec, log: &Path) -> Result<Self> {
         let (control, ending) = launch(shim, spec)
             .map_err(|problem| Error::Command { command: spec.argv.join(" "), output: problem })?;
         let ended = Arc::new((Mutex::new(None), Condvar::new()));
@@ -174,7 +189,7 @@ impl Process {
         Ok(Self {
             name: name.to_owned(),
             pid: control.pid,
-            log: spec.stdout.clone(),
+            log: log.to_owned(),
             control: Mutex::new(Some(control)),
             ended,
             waiter: Some(waiter),

@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
+
 use common::{LIMIT, node, pod, run, server, shell};
-use remora_netns::{Error, Signal};
+use remora_netns::{Error, Job, Signal};
 use serde_json::{Value, json};
 
 /// Adds init containers.
@@ -261,4 +263,39 @@ fn what_cannot_be_honoured_is_named() {
             other => panic!("{pointer}: {other}"),
         }
     }
+}
+
+#[test]
+fn a_job_runs_in_the_pods_network_as_whom_it_says_and_ends_with_its_owner() {
+    let (node, scratch) = (node(), tempfile::tempdir().expect("a directory"));
+    let pod = run(&node, &pod("host", json!([shell("main", "sleep 60")])));
+    let output = scratch.path().join("output");
+    let script = "echo $NAME; id -u; id -g; grep CapBnd /proc/self/status; cat /proc/net/fib_trie; \
+                  echo done >&2; exec sleep 60";
+    let job = Job {
+        name: "job",
+        argv: &["/bin/sh", "-c", script],
+        env: &[("NAME", "value")],
+        uid: Some(12345),
+        stdout: Some(&output),
+    };
+    std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).expect("open");
+    let process = pod.start(&job).expect("started");
+    process.wait_log(|log| log == "done\n", LIMIT).expect("its errors go to the log");
+    let said = std::fs::read_to_string(&output).expect("its output goes to the file");
+    let mut lines = said.lines();
+    assert_eq!(
+        [lines.next(), lines.next(), lines.next()],
+        [Some("value"), Some("12345"), Some("12345")]
+    );
+    assert_eq!(lines.next(), Some("CapBnd:\t0000000000000000"));
+    assert!(said.contains(&pod.ipv4().to_string()), "{said}");
+    let pid = process.pid();
+    drop(process);
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "it ends with its owner");
+
+    let on_node = Job { argv: &["/bin/cat", "/proc/net/fib_trie"], stdout: None, ..job };
+    let process = node.start(&on_node).expect("started");
+    assert_eq!(process.wait(LIMIT).expect("ended"), 0);
+    assert!(process.logs().contains(&node.addresses()[0].to_string()), "{}", process.logs());
 }

@@ -4,7 +4,9 @@
 //! committed corpus and over random bytes; `fuzz/` puts them under a fuzzer.
 
 use crate::{
-    Direction, Driver, Fault, Host, Judge, Op, Protocol, Request, Verdict, transcript::Transcript,
+    Direction, Driver, Fault, Host, Judge, Op, Protocol, Request, Verdict, cassandra,
+    codec::{Codec, Decoded},
+    transcript::Transcript,
 };
 
 /// A protocol's requests, then its replies: how the bytes are cut changes
@@ -51,6 +53,38 @@ pub fn rule(protocol: &Protocol, input: &[u8]) {
     };
     let backwards: Vec<_> = pairs.iter().rev().copied().collect();
     assert_eq!(shown(&pairs), shown(&backwards), "the order of keys has a meaning");
+}
+
+/// A statement of CQL: what it means does not change with comments and white
+/// space around it, and its tables are names.
+pub fn statement(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let meaning = cassandra::meaning(text);
+    let around = cassandra::meaning(&format!("/* FROM a.b */\n{text}\n-- FROM c.d\r;"));
+    assert!(meaning.is_none() || meaning == around, "{meaning:?} is not {around:?}");
+    let odd = |c: char| !(c.is_ascii_alphanumeric() || "_.- ".contains(c));
+    let names = meaning.iter().flatten().find(|part| part.contains(odd));
+    assert_eq!(names, None, "no names");
+}
+
+/// Segments of v5: what is decoded says the same when it is encoded anew.
+pub fn segments(input: &[u8]) {
+    let mut plain = decoded(input).0;
+    let all = plain.clone();
+    let wire = cassandra::Segments::default().encode(Direction::Request, &mut plain);
+    let (mut again, rest) = decoded(&wire);
+    again.extend_from_slice(&plain);
+    assert!(rest.is_empty() && again == all, "a byte was lost or made up");
+}
+
+/// What segments say, and the wire behind the last that is one.
+fn decoded(wire: &[u8]) -> (Vec<u8>, &[u8]) {
+    let (mut codec, mut rest, mut all) = (cassandra::Segments::default(), wire, Vec::new());
+    while let Ok(Decoded::Unit { length, plain }) = codec.decode(Direction::Request, rest) {
+        all.extend_from_slice(plain);
+        rest = usize::try_from(length).ok().and_then(|at| rest.get(at..)).unwrap_or_default();
+    }
+    (all, rest)
 }
 
 fn part(bytes: &[u8]) -> (&[u8], &[u8]) {

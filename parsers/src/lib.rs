@@ -5,7 +5,7 @@
 //! What a request may do is asked of a [`Judge`], which the `policy` crate
 //! implements; which rule keys a protocol has is data in its [`Protocol`].
 //!
-//! One folder per protocol: [`memcache`], [`r2d2`].
+//! One folder per protocol; [`Registry::BUILT_IN`] lists them.
 
 // A peer controls every byte in here: nothing may index, cast or unwrap.
 #![cfg_attr(
@@ -20,6 +20,8 @@
     )
 )]
 
+pub mod cassandra;
+pub mod codec;
 mod contract;
 pub mod fuzz;
 mod line;
@@ -40,7 +42,7 @@ pub struct Registry(&'static [&'static Protocol]);
 
 impl Registry {
     /// Every protocol that Remora speaks.
-    pub const BUILT_IN: Self = Self(&[&memcache::PROTOCOL, &r2d2::PROTOCOL]);
+    pub const BUILT_IN: Self = Self(&[&cassandra::PROTOCOL, &memcache::PROTOCOL, &r2d2::PROTOCOL]);
 
     /// A registry of one's own: tests bring toy parsers this way.
     #[must_use]
@@ -52,6 +54,11 @@ impl Registry {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Protocol> {
         self.0.iter().copied().find(|protocol| protocol.name == name)
+    }
+
+    /// Each protocol.
+    pub fn protocols(&self) -> impl Iterator<Item = &'static Protocol> + use<> {
+        self.0.iter().copied()
     }
 
     /// All names, for messages that help.

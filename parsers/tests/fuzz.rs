@@ -3,9 +3,15 @@
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
-use remora_parsers::{Protocol, fuzz, memcache, r2d2};
+use remora_parsers::{Protocol, Registry, fuzz};
 
-const PROTOCOLS: [&Protocol; 2] = [&memcache::PROTOCOL, &r2d2::PROTOCOL];
+fn protocols() -> impl Iterator<Item = &'static Protocol> {
+    Registry::BUILT_IN.protocols()
+}
+
+/// What changes where a token ends.
+const MARKS: [&str; 16] =
+    ["'", "\"", "$$", "--", "//", "/*", "*/", "\n", "\r", ";", "(", ")", " FROM ", ".", "0x", "e1"];
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
@@ -19,7 +25,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 #[test]
 fn the_corpus_breaks_no_law() {
     for input in corpus("conversation") {
-        for protocol in PROTOCOLS {
+        for protocol in protocols() {
             for (deny, cut) in [(0, 0), (0, 6), (0xff, 0), (0b1010, 2), (0b0101, 30)] {
                 let mut input = input.clone();
                 input.splice(..2, [deny, cut]);
@@ -27,10 +33,16 @@ fn the_corpus_breaks_no_law() {
             }
         }
     }
-    for protocol in PROTOCOLS {
+    for protocol in protocols() {
         corpus("transcript").iter().for_each(|input| fuzz::transcript(protocol, input));
         corpus("rule").iter().for_each(|input| fuzz::rule(protocol, input));
     }
+}
+
+#[test]
+fn the_corpora_of_cassandra_break_no_law() {
+    corpus("statement").iter().for_each(|input| fuzz::statement(input));
+    corpus("segments").iter().for_each(|input| fuzz::segments(input));
 }
 
 proptest! {
@@ -52,15 +64,31 @@ proptest! {
             }
             input.resize(input.len().max(4), b'g');
         }
-        PROTOCOLS.iter().for_each(|protocol| fuzz::conversation(protocol, &input));
+        protocols().for_each(|protocol| fuzz::conversation(protocol, &input));
+    }
+
+    #[test]
+    fn changed_statements_break_no_law(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..MARKS.len()), 1..5),
+    ) {
+        let corpus = corpus("statement");
+        let mut text = which.get(&corpus).clone();
+        for (at, mark) in changes {
+            let at = at.index(text.len());
+            text.splice(at..at, MARKS[mark].bytes());
+        }
+        fuzz::statement(&text);
     }
 
     #[test]
     fn random_bytes_break_no_law(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        PROTOCOLS.iter().for_each(|protocol| {
+        protocols().for_each(|protocol| {
             fuzz::conversation(protocol, &bytes);
             fuzz::transcript(protocol, &bytes);
             fuzz::rule(protocol, &bytes);
         });
+        fuzz::statement(&bytes);
+        fuzz::segments(&bytes);
     }
 }

@@ -107,3 +107,16 @@ fn rules_say_what_can_match() {
     ));
     assert!(matches!(PROTOCOL.read_rule([("file", "")]), Err(RuleError::Empty { key: "file" })));
 }
+
+#[test]
+fn a_key_that_stands_twice_is_refused_whatever_the_order() {
+    for keys in [
+        [("cmd", "HALT"), ("cmd", "READ"), ("file", "a")],
+        [("file", "a"), ("cmd", "READ"), ("cmd", "HALT")],
+        [("cmd", "READ"), ("file", "a"), ("cmd", "READ")],
+    ] {
+        let error = PROTOCOL.read_rule(keys).map(|_| ()).map_err(|error| error.to_string());
+        let why = "`cmd` stands twice: a rule has each key once; write two rules";
+        assert_eq!(error, Err(why.to_owned()), "{keys:?}");
+    }
+}

@@ -1,11 +1,14 @@
 //! Which identity an address has.
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    net::IpAddr,
-};
+mod ranges;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
 
 use remora_api::cilium;
+
+use self::ranges::{Prefix, Ranges};
 
 /// How many addresses and prefixes there may be.
 pub const MAX_HOSTS: usize = 1 << 20;
@@ -23,18 +26,8 @@ pub const WORLD: u32 = 2;
 /// it, and in no longer one, is unknown.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
-    v4: Prefixes,
-    v6: Prefixes,
-}
-
-/// By length of prefix, the masked addresses and whose they are.
-#[derive(Debug, Clone, Default)]
-struct Prefixes(BTreeMap<u8, HashMap<u128, Claim>>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    One(u32),
-    Several,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
 }
 
 /// Who has an address.
@@ -93,7 +86,7 @@ impl Hosts {
     /// # Errors
     /// A [`HostsError`] that names the identity and the address.
     pub fn compile(hosts: &[cilium::NetworkPolicyHosts]) -> Result<Self, HostsError> {
-        let mut compiled = Self::default();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         let total: usize = hosts.iter().map(|host| host.host_addresses.len()).sum();
         if total > MAX_HOSTS {
             return Err(HostsError::TooMany);
@@ -102,10 +95,17 @@ impl Hosts {
             let identity =
                 u32::try_from(host.policy).map_err(|_| HostsError::Identity(host.policy))?;
             for address in &host.host_addresses {
-                compiled.add(identity, address)?;
+                match read(identity, address)? {
+                    (IpAddr::V4(first), length) => {
+                        v4.push(Prefix { first: first.to_bits(), length, identity });
+                    }
+                    (IpAddr::V6(first), length) => {
+                        v6.push(Prefix { first: first.to_bits(), length, identity });
+                    }
+                }
             }
         }
-        Ok(compiled)
+        Ok(Self { v4: Ranges::new(v4), v6: Ranges::new(v6) })
     }
 
     /// The identity of an address; `None` where it is unknown or nobody's.
@@ -119,67 +119,29 @@ impl Hosts {
     pub fn holder(&self, address: IpAddr) -> Holder {
         // A v4 client of a v6 socket is the v4 host that it is.
         match address.to_canonical() {
-            IpAddr::V4(v4) => self.v4.holder(align(v4.to_bits())),
+            IpAddr::V4(v4) => self.v4.holder(v4.to_bits()),
             IpAddr::V6(v6) => self.v6.holder(v6.to_bits()),
         }
     }
+}
 
-    fn add(&mut self, identity: u32, text: &str) -> Result<(), HostsError> {
-        let wrong = || HostsError::Address { identity: identity.into(), address: text.to_owned() };
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length.parse().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let (family, bits, longest) = match address.parse().map_err(|_| wrong())? {
-            IpAddr::V4(v4) => (&mut self.v4, align(v4.to_bits()), 32),
-            IpAddr::V6(v6) => (&mut self.v6, v6.to_bits(), 128),
-        };
-        let length: u8 = length.unwrap_or(longest);
-        if length > longest {
-            return Err(wrong());
-        }
-        if bits != mask(bits, length) {
-            return Err(HostsError::Unmasked {
-                identity: identity.into(),
-                address: text.to_owned(),
-            });
-        }
-        family.claim(length, bits, identity);
-        Ok(())
+/// The first address of a prefix, and its length.
+fn read(identity: u32, text: &str) -> Result<(IpAddr, u8), HostsError> {
+    let identity = u64::from(identity);
+    let wrong = || HostsError::Address { identity, address: text.to_owned() };
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length.parse().map_err(|_| wrong())?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let (zeros, longest) = match address {
+        IpAddr::V4(v4) => (v4.to_bits().trailing_zeros(), 32),
+        IpAddr::V6(v6) => (v6.to_bits().trailing_zeros(), 128),
+    };
+    let length: u8 = length.unwrap_or(longest);
+    let free = longest.checked_sub(length).ok_or_else(wrong)?;
+    if zeros < u32::from(free) {
+        return Err(HostsError::Unmasked { identity, address: text.to_owned() });
     }
+    Ok((address, length))
 }
-
-impl Prefixes {
-    fn claim(&mut self, length: u8, bits: u128, identity: u32) {
-        match self.0.entry(length).or_default().entry(bits) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(Claim::One(identity));
-            }
-            Entry::Occupied(mut claimed) if *claimed.get() != Claim::One(identity) => {
-                claimed.insert(Claim::Several);
-            }
-            Entry::Occupied(_) => {}
-        }
-    }
-
-    fn holder(&self, bits: u128) -> Holder {
-        let mut longest_first = self.0.iter().rev();
-        match longest_first.find_map(|(length, claims)| claims.get(&mask(bits, *length))) {
-            Some(Claim::One(UNKNOWN) | Claim::Several) => Holder::Unknown,
-            Some(Claim::One(identity)) => Holder::Identity(*identity),
-            None => Holder::Nobody,
-        }
-    }
-}
-
-/// The bits of a v4 address where those of a v6 one begin.
-fn align(v4: u32) -> u128 {
-    u128::from(v4) << 96
-}
-
-fn mask(bits: u128, length: u8) -> u128 {
-    bits & u128::MAX.checked_shl(128_u32.saturating_sub(length.into())).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ pub use hosts::{Holder, Hosts, HostsError, MAX_HOSTS, UNKNOWN, WORLD};
 pub use labels::{
     Labels, LabelsError, NAMESPACE_KEY, NAMESPACE_LABELS_PREFIX, SERVICE_ACCOUNT_KEY,
 };
-pub use matcher::MAX_REGEXES;
+pub use matcher::{MAX_REGEX_BYTES, MAX_REGEXES};
 pub use model::{
     Closed, IngressRule, L7Filter, L7Rule, Peers, Policy, PolicyError, PolicyKind, PolicyName,
     PortRule, Reading, RefusedPolicy, Rule,
@@ -52,6 +52,6 @@ pub use read::{is_policy, read_policy};
 pub use selector::{Key, Operator, Requirement, Selector, Source};
 pub use set::{Inserted, PolicySet};
 pub use slice::{
-    Admission, CompileError, Decision, MAX_PEERS, MAX_RULES, Problem, Reason, Slice,
-    TrafficDirection, Verdict,
+    Admission, CompileError, Decision, MAX_PEERS, MAX_RANGES_OF_A_PORT, MAX_RULES, Problem, Reason,
+    Slice, TrafficDirection, Verdict,
 };

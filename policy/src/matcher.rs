@@ -1,32 +1,43 @@
-//! L7 rules, compiled: which requests they are about.
+//! L7 rules, read: what each of their keys wants of a request.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use remora_parsers::{KeyKind, Protocol, Request, RuleError, Value, Word};
+use remora_parsers::{KeyKind, Protocol, RuleError, RuleKey, Word};
 
-use crate::pattern::{Pattern, PatternError};
+use crate::pattern::{Pattern, PatternError, PatternSet, Program};
 
-/// How many different regular expressions one slice may have.
+/// How many different regular expressions one slice may have. Those that are
+/// text, or text and `.*`, do not count: they are looked up as text.
 pub const MAX_REGEXES: usize = 256;
 
-/// All conditions of one L7 rule.
+/// What the regular expressions of one slice may take together once they are
+/// compiled, in bytes.
+pub const MAX_REGEX_BYTES: usize = 256 << 10;
+
+/// All conditions of one L7 rule, in the order of its protocol's keys.
 #[derive(Debug, Default)]
-pub(crate) struct Matcher(Box<[Condition]>);
+pub(crate) struct Matcher(pub(crate) Box<[Condition]>);
 
 /// One key of a rule: which field it looks at, and what it wants there.
 #[derive(Debug)]
-struct Condition {
-    key: &'static str,
-    field: &'static str,
-    test: Test,
+pub(crate) struct Condition {
+    pub(crate) key: &'static RuleKey,
+    pub(crate) test: Test,
 }
 
-#[derive(Debug)]
-enum Test {
+/// What one value of a field has to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Test {
+    /// One of these words.
     OneOf(&'static [&'static str]),
+    /// This text.
     Exact(Box<[u8]>),
+    /// This text, then anything.
     Prefix(Box<[u8]>),
-    Regex(Arc<Pattern>),
+    /// This text, then anything but a line feed.
+    LinePrefix(Box<[u8]>),
+    /// Matched by the slice's regular expression at this place.
+    Program(u32),
 }
 
 /// Why a rule cannot be compiled.
@@ -42,10 +53,14 @@ pub(crate) enum MatcherError {
 
 /// The expressions of one slice; equal ones are compiled once.
 #[derive(Debug, Default)]
-pub(crate) struct Patterns(HashMap<String, Arc<Pattern>>);
+pub(crate) struct Patterns {
+    known: HashMap<String, Test>,
+    programs: Vec<Program>,
+    bytes: usize,
+}
 
 impl Matcher {
-    /// Checks and compiles the keys of one rule of `protocol`.
+    /// Checks and reads the keys of one rule of `protocol`.
     pub(crate) fn compile<'a>(
         protocol: &'static Protocol,
         keys: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -53,72 +68,20 @@ impl Matcher {
     ) -> Result<Self, MatcherError> {
         let mut compiled = Vec::new();
         for condition in protocol.read_rule(keys)? {
-            let value = condition.value;
-            let test = match condition.key.kind {
+            let (key, value) = (condition.key, condition.value);
+            let test = match key.kind {
                 // Every word is allowed: there is nothing to test.
-                KeyKind::Word(_) if value.is_empty() => continue,
+                KeyKind::Word(_) if value.is_empty() && condition.key.unnamed_word().is_none() => {
+                    continue;
+                }
                 KeyKind::Word(words) => Test::OneOf(covered(words, value)),
                 KeyKind::Exact => Test::Exact(value.as_bytes().into()),
                 KeyKind::Prefix => Test::Prefix(value.as_bytes().into()),
-                KeyKind::Regex => Test::Regex(patterns.get(condition.key.name, value)?),
+                KeyKind::Regex => patterns.test(key.name, value)?,
             };
-            compiled.push(Condition { key: condition.key.name, field: condition.key.field, test });
+            compiled.push(Condition { key, test });
         }
         Ok(Self(compiled.into()))
-    }
-
-    /// Whether the request is all that an allowing rule wants. A field that
-    /// the request lacks, or that has no value, satisfies nothing; of several
-    /// values every one must.
-    pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
-        self.0.iter().all(|condition| condition.allows(request))
-    }
-
-    /// Whether the request has something of what a denying rule bars: of
-    /// several values one is enough.
-    pub(crate) fn denies(&self, request: &Request<'_>) -> bool {
-        self.0.iter().all(|condition| {
-            condition
-                .values(request)
-                .is_some_and(|mut values| values.any(|v| condition.test.holds(v)))
-        })
-    }
-
-    /// The keys that keep an allowing rule from matching.
-    pub(crate) fn misses(&self, request: &Request<'_>) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|condition| !condition.allows(request)).map(|condition| condition.key)
-    }
-}
-
-impl Condition {
-    fn values<'r>(
-        &self,
-        request: &Request<'r>,
-    ) -> Option<impl Iterator<Item = &'r [u8]> + use<'r>> {
-        request.field(self.field).map(|field| Value::iter(field.value))
-    }
-
-    fn allows(&self, request: &Request<'_>) -> bool {
-        let Some(values) = self.values(request) else { return false };
-        let mut some = false;
-        for value in values {
-            if !self.test.holds(value) {
-                return false;
-            }
-            some = true;
-        }
-        some
-    }
-}
-
-impl Test {
-    fn holds(&self, value: &[u8]) -> bool {
-        match self {
-            Self::OneOf(words) => words.iter().any(|word| word.as_bytes() == value),
-            Self::Exact(wanted) => **wanted == *value,
-            Self::Prefix(prefix) => value.starts_with(prefix),
-            Self::Regex(pattern) => pattern.matches(value),
-        }
     }
 }
 
@@ -127,16 +90,33 @@ fn covered(words: &'static [Word], name: &str) -> &'static [&'static str] {
 }
 
 impl Patterns {
-    fn get(&mut self, key: &'static str, source: &str) -> Result<Arc<Pattern>, MatcherError> {
-        if let Some(pattern) = self.0.get(source) {
-            return Ok(Arc::clone(pattern));
+    fn test(&mut self, key: &'static str, source: &str) -> Result<Test, MatcherError> {
+        if let Some(test) = self.known.get(source) {
+            return Ok(test.clone());
         }
-        if self.0.len() >= MAX_REGEXES {
-            return Err(MatcherError::TooManyRegexes);
-        }
-        let pattern = Pattern::new(source).map_err(|error| MatcherError::Pattern { key, error })?;
-        let pattern = Arc::new(pattern);
-        self.0.insert(source.to_owned(), Arc::clone(&pattern));
-        Ok(pattern)
+        let wrong = |error| MatcherError::Pattern { key, error };
+        let test = match Pattern::new(source).map_err(wrong)? {
+            Pattern::Exact(text) => Test::Exact(text),
+            Pattern::Prefix(text) => Test::Prefix(text),
+            Pattern::LinePrefix(text) => Test::LinePrefix(text),
+            Pattern::Program(program) => {
+                if self.programs.len() >= MAX_REGEXES {
+                    return Err(MatcherError::TooManyRegexes);
+                }
+                self.bytes = self.bytes.saturating_add(program.bytes);
+                if self.bytes > MAX_REGEX_BYTES {
+                    return Err(wrong(PatternError::TogetherTooLarge));
+                }
+                self.programs.push(program);
+                Test::Program(u32::try_from(self.programs.len() - 1).unwrap_or(u32::MAX))
+            }
+        };
+        self.known.insert(source.to_owned(), test.clone());
+        Ok(test)
+    }
+
+    /// Compiles the expressions that need it, together.
+    pub(crate) fn compile(&self) -> Result<PatternSet, PatternError> {
+        PatternSet::new(&self.programs)
     }
 }

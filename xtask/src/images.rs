@@ -121,7 +121,7 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Image>> {
 /// Links the C library in, so that an image holds nothing but the program.
 /// Naming the target keeps build scripts and macros as they are: those have
 /// to be loaded by the compiler.
-fn compile() -> Result<PathBuf> {
+pub(crate) fn compile() -> Result<PathBuf> {
     let target = cargo::host()?;
     let mut build =
         cargo::command(&["build", "--locked", "--profile", "image", "--target", &target]);

@@ -1,10 +1,14 @@
 //! `cargo xtask`: the tasks that people and CI share.
 
 mod args;
+mod bench;
 mod cargo;
+mod cassandra;
 mod cluster;
+mod envoy;
 mod helm;
 mod images;
+mod new_parser;
 mod newer;
 mod setup;
 mod suites;

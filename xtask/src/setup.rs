@@ -39,6 +39,8 @@ pub(crate) enum For {
     Demo,
     /// Whatever the demo needs, and more.
     Tests,
+    /// Likewise.
+    Bench,
 }
 
 /// What demo and tests need.
@@ -60,8 +62,8 @@ const PACKAGES: [Package; 3] = [
     },
 ];
 
-/// What the tests need besides: ordinary clients.
-const CLIENTS: [Package; 3] = [
+/// What the tests need besides: ordinary clients, and what runs Cassandra.
+const CLIENTS: [Package; 5] = [
     Package {
         name: "libmemcached-tools",
         part: Part::Program("memccp"),
@@ -77,6 +79,22 @@ const CLIENTS: [Package; 3] = [
         part: Part::Module("pylibmc"),
         purpose: "another, likewise",
     },
+    Package {
+        name: "openjdk-17-jre-headless",
+        part: Part::Program("java"),
+        purpose: "which runs Cassandra",
+    },
+    Package { name: "maven", part: Part::Program("mvn"), purpose: "which brings Cassandra" },
+];
+
+/// What the benchmark needs besides.
+const MEASURED: [Package; 2] = [
+    Package {
+        name: "redis-server",
+        part: Part::Program("redis-server"),
+        purpose: "a server of the benchmark",
+    },
+    Package { name: "haproxy", part: Part::Program("haproxy"), purpose: "a proxy to compare with" },
 ];
 
 impl Package {
@@ -153,8 +171,12 @@ fn missing(who: For, path: &OsStr) -> Vec<&'static Package> {
 }
 
 fn needed(who: For) -> impl Iterator<Item = &'static Package> {
-    let clients: &[Package] = if who == For::Tests { &CLIENTS } else { &[] };
-    PACKAGES.iter().chain(clients)
+    let more: &[Package] = match who {
+        For::Demo => &[],
+        For::Tests => &CLIENTS,
+        For::Bench => &MEASURED,
+    };
+    PACKAGES.iter().chain(more)
 }
 
 /// Asks Python itself where to look; the module is not run.

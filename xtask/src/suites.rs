@@ -23,7 +23,7 @@ pub(crate) use report::{Report, Suite};
 const BUDGET: Duration = Duration::from_secs(120);
 
 /// Suites that drive real servers, or many namespaces, by their files.
-const LONGER: [&str; 3] = ["tests/demo.rs", "tests/effects/", "tests/netns/"];
+const LONGER: [&str; 4] = ["tests/cassandra/", "tests/demo.rs", "tests/effects/", "tests/netns/"];
 const LONGER_BUDGET: Duration = Duration::from_secs(300);
 
 /// How much more time the long variants get.

@@ -12,7 +12,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    cargo, cluster, helm, images, newer,
+    bench, cargo, cassandra, cluster, helm, images, new_parser,
+    new_parser::Name,
+    newer,
     setup::{self, For, Missing},
     suites,
 };
@@ -27,6 +29,7 @@ pub(crate) fn run(task: &Task) -> Result<ExitCode> {
         Task::Setup => setup()?,
         Task::Demo { args } => demo(args)?,
         Task::Test { full, filter } => return test(*full, filter.as_deref()),
+        Task::NewParser { name } => new_parser(name)?,
         Task::Lint => lint()?,
         Task::Fmt => cargo::run(&["fmt", "--all"])?,
         Task::Gen => generate()?,
@@ -36,6 +39,15 @@ pub(crate) fn run(task: &Task) -> Result<ExitCode> {
             if *tests {
                 cluster::test_images(&folder)?;
             }
+        }
+        Task::Bench { quick, only, partner, out, docs } => {
+            return bench::run(&bench::Options {
+                quick: *quick,
+                only,
+                partners: partner,
+                out: out.as_deref(),
+                docs: *docs,
+            });
         }
         Task::E2eCluster { keep, kubeconfig, filter } => {
             let options = cluster::Options {
@@ -61,6 +73,7 @@ fn folder(out: Option<&Path>) -> Result<PathBuf> {
 fn setup() -> Result<()> {
     setup::run(For::Tests)?;
     newer::memcached()?;
+    cassandra::home()?;
     helm::program().map(drop)
 }
 
@@ -71,7 +84,12 @@ fn demo(args: &[OsString]) -> Result<()> {
     build.extend(DEMO.iter().flat_map(|package| ["--package", package]));
     cargo::run(&build)?;
     let remora = cargo::programs()?.join("remora");
-    let error = Command::new(&remora).arg("demo").args(args).exec();
+    let mut command = Command::new(&remora);
+    if args.iter().any(|arg| arg == "--cassandra") {
+        setup::run(For::Tests)?;
+        command.env(cassandra::VARIABLE, cassandra::home()?);
+    }
+    let error = command.arg("demo").args(args).exec();
     Err(error).with_context(|| format!("starting {}", remora.display()))
 }
 
@@ -81,6 +99,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     step("system packages", || setup::run(For::Tests))?;
     let second = step("newer memcached", || second_memcached(filter))?;
     let helm = step("helm", || chart_tests(filter))?;
+    step("Cassandra", || cassandra_home(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
         step("lints", clippy)?;
@@ -131,6 +150,24 @@ fn chart_tests(filter: Option<&str>) -> Result<Option<PathBuf>> {
         }
         Err(missing) => Err(missing),
     }
+}
+
+/// Likewise.
+fn cassandra_home(filter: Option<&str>) -> Result<()> {
+    match cassandra::home() {
+        Err(missing) if filter.is_some() => println!("note: {missing}"),
+        home => drop(home?),
+    }
+    Ok(())
+}
+
+fn new_parser(name: &Name) -> Result<()> {
+    for path in new_parser::make(cargo::root(), name)? {
+        println!("wrote {}", path.strip_prefix(cargo::root()).unwrap_or(&path).display());
+    }
+    cargo::run(&["fmt", "--package", "remora-parsers"])?;
+    println!("{}", new_parser::next_steps(name));
+    Ok(())
 }
 
 fn lint() -> Result<()> {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::kinds;
-use super::status::{desired, event, is_ours, observed};
+use super::status::{as_applied, desired, event, is_ours, observed};
 use super::troubles::chain;
 use crate::crd::PolicyStatus;
 use crate::notice::{Journal, Notice, Severity, one_line};
@@ -29,6 +29,8 @@ const BATCH: usize = 50;
 const PACE: Duration = Duration::from_millis(500);
 /// How long until what failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// Whose the fields are that are applied.
+const OWNER: &str = "remora-agent";
 
 type Key = (PolicyKind, PolicyName);
 
@@ -97,14 +99,13 @@ impl Reporter {
         let known: BTreeSet<Key> = states.iter().map(key).collect();
         self.written.retain(|key, _| known.contains(key));
         self.posted.retain(|key, _| known.contains(key));
-        let message = |state: &PolicyState| {
-            let version = state.version.as_ref()?;
-            match is_ours(state.kind) {
-                true => self.status_of(key(state), state, version, now),
-                false => self.event_of(key(state), state, version, now),
-            }
+        let messages = |state: &PolicyState| {
+            let Some(version) = &state.version else { return [None, None] };
+            let status = self.status_of(key(state), state, version, now);
+            let event = self.event_of(key(state), state, version, now);
+            [status, event.filter(|_| !is_ours(state.kind))]
         };
-        states.iter().filter_map(message).collect()
+        states.iter().flat_map(messages).flatten().collect()
     }
 
     fn status_of(
@@ -115,7 +116,7 @@ impl Reporter {
         now: Timestamp,
     ) -> Option<Message> {
         let status = desired(state, version, now);
-        let is_there = status == observed(version);
+        let is_there = status == observed(state.kind, version);
         // Times differ from one look to the next, and mean nothing more.
         let is_written = self.written.get(&key).is_some_and(|(uid, written)| {
             *uid == version.uid && without_time(written) == without_time(&status)
@@ -171,8 +172,14 @@ impl Reporter {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        let patch = Patch::Merge(serde_json::json!({ "status": status }));
-        api.patch_status(&name.name, &PatchParams::default(), &patch).await.map(drop)
+        if is_ours(*kind) {
+            let patch = Patch::Merge(serde_json::json!({ "status": status }));
+            return api.patch_status(&name.name, &PatchParams::default(), &patch).await.map(drop);
+        }
+        // A list with other writers: applied, each keeps its own items.
+        let patch = Patch::Apply(as_applied((*kind, name), status));
+        let as_owner = PatchParams::apply(OWNER).force();
+        api.patch_status(&name.name, &as_owner, &patch).await.map(drop)
     }
 
     async fn post(&self, event: &Event) -> kube::Result<()> {

@@ -1,17 +1,20 @@
-//! What a policy's author is told: as its status, where the kind is our own,
-//! and as an Event where it is not.
+//! What a policy's author is told: as its status, and as an Event where the
+//! kind is not our own: its columns do not show what we say.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
-use remora_policy::{Inserted, PolicyError, PolicyKind};
+use remora_policy::{Inserted, PolicyError, PolicyKind, PolicyName};
+use serde_json::Value;
 
 use crate::crd::{Condition, PolicyStatus};
 use crate::world::{ObjectVersion, PolicyState, consequence};
 
-/// The condition's type.
+/// The condition's type on our own kinds.
 const ACCEPTED: &str = "Accepted";
+/// And on Cilium's, among the conditions that Cilium's own controllers write.
+const ACCEPTED_BY_US: &str = "policy.remora.dev/Accepted";
 /// Whose Events these are.
 const CONTROLLER: &str = "remora-agent";
 /// How long a condition's message may be, in bytes: the API server takes 32 KiB.
@@ -26,25 +29,56 @@ pub(super) fn desired(
     now: Timestamp,
 ) -> PolicyStatus {
     let (status, reason, message) = verdict(state);
-    let before = observed(version);
-    let same = before.conditions.iter().find(|own| own.kind == ACCEPTED && own.status == status);
+    let before = observed(state.kind, version);
+    let same = before.conditions.iter().find(|own| own.status == status);
+    let condition = |kind: &str, message, observed_generation| Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: shortened(message, MAX_MESSAGE_BYTES),
+        last_transition_time: same.map_or(now, |own| own.last_transition_time),
+        observed_generation,
+    };
+    if !is_ours(state.kind) {
+        let message = format!("{message}; pods with a sidecar that it selects: {}", state.selected);
+        let conditions = vec![condition(ACCEPTED_BY_US, message, 0)];
+        return PolicyStatus { conditions, ..PolicyStatus::default() };
+    }
     PolicyStatus {
-        conditions: vec![Condition {
-            kind: ACCEPTED.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: shortened(message, MAX_MESSAGE_BYTES),
-            last_transition_time: same.map_or(now, |own| own.last_transition_time),
-            observed_generation: version.generation,
-        }],
+        conditions: vec![condition(ACCEPTED, message, version.generation)],
         endpoints_selected: i64::try_from(state.selected).unwrap_or(i64::MAX),
         observed_generation: version.generation,
     }
 }
 
-/// The status that a policy has; an empty one if it is none of ours.
-pub(super) fn observed(version: &ObjectVersion) -> PolicyStatus {
-    serde_json::from_value(version.status.clone()).unwrap_or_default()
+/// The status that a policy has, as far as it is ours; an empty one if nothing is.
+pub(super) fn observed(kind: PolicyKind, version: &ObjectVersion) -> PolicyStatus {
+    if is_ours(kind) {
+        return serde_json::from_value(version.status.clone()).unwrap_or_default();
+    }
+    let conditions = version.status.get("conditions").and_then(Value::as_array);
+    let is_ours = |own: &&Value| own.get("type").is_some_and(|kind| kind == ACCEPTED_BY_US);
+    let ours = conditions.into_iter().flatten().filter(is_ours);
+    let conditions = ours.filter_map(|own| serde_json::from_value(own.clone()).ok()).collect();
+    PolicyStatus { conditions, ..PolicyStatus::default() }
+}
+
+/// What is applied to a policy of Cilium's kind: our one condition, with the
+/// fields that its definition has.
+pub(super) fn as_applied(key: (PolicyKind, &PolicyName), status: &PolicyStatus) -> Value {
+    let (kind, name) = key;
+    let mut conditions = serde_json::json!(status.conditions);
+    for condition in conditions.as_array_mut().into_iter().flatten() {
+        if let Some(fields) = condition.as_object_mut() {
+            fields.remove("observedGeneration");
+        }
+    }
+    serde_json::json!({
+        "apiVersion": kind.api_version(),
+        "kind": kind.name(),
+        "metadata": {"name": name.name},
+        "status": {"conditions": conditions},
+    })
 }
 
 fn verdict(state: &PolicyState) -> (&'static str, &'static str, String) {
@@ -118,8 +152,6 @@ fn shortened(mut text: String, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use remora_policy::PolicyName;
-
     use super::*;
 
     fn state(outcome: Inserted) -> PolicyState {
@@ -174,7 +206,26 @@ mod tests {
     fn a_strange_status_is_no_obstacle() {
         let strange =
             ObjectVersion { status: serde_json::json!({"conditions": 7}), ..version(1, None) };
-        assert_eq!(observed(&strange), PolicyStatus::default());
+        for kind in [PolicyKind::L7Policy, PolicyKind::CiliumNetworkPolicy] {
+            assert_eq!(observed(kind, &strange), PolicyStatus::default());
+        }
+    }
+
+    #[test]
+    fn a_policy_of_ciliums_kind_has_our_condition_beside_others() {
+        let mut refused = state(Inserted::Closed);
+        refused.kind = PolicyKind::CiliumNetworkPolicy;
+        let status = desired(&refused, &version(7, None), Timestamp::UNIX_EPOCH);
+        let applied = as_applied((refused.kind, &refused.name), &status);
+        let condition = &applied["status"]["conditions"][0];
+        assert_eq!(condition["type"], "policy.remora.dev/Accepted");
+        assert!(condition["message"].as_str().expect("text").ends_with("selects: 3"));
+        assert!(condition.get("observedGeneration").is_none(), "its definition has no such field");
+        // What the API server tells back is recognised among what others wrote.
+        let theirs = serde_json::json!({"type": "Valid", "status": "True"});
+        let told = serde_json::json!({"conditions": [theirs, condition]});
+        let told = ObjectVersion { status: told, ..version(7, None) };
+        assert_eq!(observed(refused.kind, &told), status);
     }
 
     #[test]

@@ -11,10 +11,23 @@ pub(super) const MEMCACHED_POLICY: &str =
 /// The policy for the droid.
 pub(super) const DROID_POLICY: &str = include_str!("manifests/droid-orders.yaml");
 
+/// The policy for Cassandra: the text of another one, and its headquarters.
+pub(super) const CASSANDRA_POLICY: &str = include_str!("manifests/secure-empire-cassandra.yaml");
+
 /// The file of the memcached policy in the agent's directory.
 pub(super) const MEMCACHED_POLICY_FILE: &str = "secure-rebel-alliance-memcache.yaml";
 /// The file of the droid's policy in the agent's directory.
 pub(super) const DROID_POLICY_FILE: &str = "droid-orders.yaml";
+
+/// The file of Cassandra's policy in the agent's directory.
+pub(super) const CASSANDRA_POLICY_FILE: &str = "secure-empire-cassandra.yaml";
+
+/// Cassandra, which gets a sidecar, and its clients, which don't.
+pub(super) fn cassandra() -> Result<(Vec<Value>, Vec<Value>)> {
+    let server = read("cassandra.yaml", include_str!("manifests/cassandra.yaml"))?;
+    let clients = include_str!("manifests/cassandra-clients.yaml");
+    Ok((server, read("cassandra-clients.yaml", clients)?))
+}
 
 /// The pods that get a sidecar.
 pub(super) fn servers() -> Result<Vec<Value>> {

@@ -31,16 +31,33 @@ pub(super) struct Programs {
     pub(super) remora: PathBuf,
     /// The directory with the programs of this build.
     pub(super) bin: PathBuf,
+    /// What runs Cassandra, where that is asked for.
+    pub(super) cassandra: Option<PathBuf>,
 }
 
+/// What names the folder with Cassandra.
+const CASSANDRA: &str = "REMORA_CASSANDRA";
+
 /// Finds everything before anything is started.
-pub(super) fn check() -> Result<Programs> {
+pub(super) fn check(with_cassandra: bool) -> Result<Programs> {
     preflight().map_err(|error| Missing(error.to_string()))?;
     installed(&PROGRAM_DIRS)?;
     let remora = std::env::current_exe().context("find the running program")?;
     let bin = remora.parent().context("find the directory of the running program")?.to_owned();
     built(&bin)?;
-    Ok(Programs { remora, bin })
+    let cassandra = if with_cassandra { Some(cassandra(&bin)?) } else { None };
+    Ok(Programs { remora, bin, cassandra })
+}
+
+/// The folder that is named, or the one beside this build's programs.
+fn cassandra(bin: &Path) -> Result<PathBuf, Missing> {
+    let beside = || bin.with_file_name("cassandra");
+    let folder = std::env::var_os(CASSANDRA).map_or_else(beside, PathBuf::from);
+    if folder.join("start").is_file() && folder.join("lib").is_dir() {
+        return Ok(folder);
+    }
+    let place = folder.display();
+    Err(Missing(format!("no Cassandra in {place}: `cargo xtask demo --cassandra` brings it")))
 }
 
 /// The distribution's programs, in these directories.

@@ -21,8 +21,13 @@ use super::needs::Programs;
 pub(super) const MEMCACHED_PORT: u16 = 11211;
 const DROID_PORT: u16 = 4242;
 
+const CASSANDRA_PORT: u16 = 9042;
+
 /// How long an app may take to listen.
 const LISTEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long Cassandra may take.
+const CASSANDRA_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that runs. Dropping it takes all of it down.
 #[derive(Debug)]
@@ -64,7 +69,25 @@ impl Stage {
         started.with_context(|| format!("the agent's log:\n{}", stage.agent.logs()))?;
         stage.await_listening("memcached", MEMCACHED_PORT)?;
         stage.await_listening("droid", DROID_PORT)?;
+        if programs.cassandra.is_some() {
+            stage.add_cassandra(&node, &config)?;
+        }
         Ok(stage)
+    }
+
+    /// Starts Cassandra and its clients.
+    fn add_cassandra(&mut self, node: &Node, config: &InjectConfig) -> Result<()> {
+        say("injecting and starting Cassandra, which takes a while");
+        let policy = self.manifests.join(manifests::CASSANDRA_POLICY_FILE);
+        fs::write(policy, manifests::CASSANDRA_POLICY)?;
+        let (servers, clients) = manifests::cassandra()?;
+        self.run_all(node, &clients)?;
+        let injected = servers.iter().map(|server| inject(server, config).map_err(Into::into));
+        self.run_all(node, &injected.collect::<Result<Vec<_>>>()?)?;
+        let address = self.cassandra()?;
+        self.await_accepting("cassandra", address, CASSANDRA_LIMIT).with_context(|| {
+            self.pod("cassandra").and_then(|it| Ok(it.logs("cassandra")?)).unwrap_or_default()
+        })
     }
 
     /// Runs these pods at the same time, reporting each to the agent's directory.
@@ -86,9 +109,13 @@ impl Stage {
     /// Waits until a pod's app listens. We look from inside the pod: the node is
     /// no peer that the policies name, and a probe over the network is judged.
     fn await_listening(&self, name: &str, port: u16) -> Result<()> {
-        let deadline = Instant::now() + LISTEN_LIMIT;
-        while let Err(error) = self.pod(name)?.connect(([127, 0, 0, 1], port).into()) {
-            ensure!(Instant::now() < deadline, "{name} does not listen on port {port}: {error}");
+        self.await_accepting(name, ([127, 0, 0, 1], port).into(), LISTEN_LIMIT)
+    }
+
+    fn await_accepting(&self, name: &str, address: SocketAddr, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while let Err(error) = self.pod(name)?.connect(address) {
+            ensure!(Instant::now() < deadline, "{name} does not listen on {address}: {error}");
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -107,6 +134,11 @@ impl Stage {
     /// Where other pods reach the droid; over IPv6, as memcached is over IPv4.
     pub(super) fn droid(&self) -> Result<SocketAddr> {
         Ok((self.pod("droid")?.ipv6(), DROID_PORT).into())
+    }
+
+    /// Where other pods reach Cassandra. It listens on no other address.
+    pub(super) fn cassandra(&self) -> Result<SocketAddr> {
+        Ok((self.pod("cassandra")?.ipv4(), CASSANDRA_PORT).into())
     }
 
     /// The file of the memcached policy, which the agent watches.
@@ -138,7 +170,14 @@ impl Stage {
 fn images(programs: &Programs) -> Images {
     let mut remora = Image::distro(&["/remora"]);
     remora.files.push((programs.remora.clone(), "/remora".to_owned()));
-    Images::new()
+    let mut images = Images::new();
+    if let Some(home) = &programs.cassandra {
+        let path = |name: &str| home.join(name).to_string_lossy().into_owned();
+        let mut cassandra = Image::distro(&[&path("start"), &path("lib")]);
+        cassandra.host_dirs.push(home.clone());
+        images = images.with("cassandra", cassandra);
+    }
+    images
         .with("memcached", Image::distro(&["memcached"]))
         .with("idle", Image::distro(&["sleep", "infinity"]))
         .with("remora", remora)

@@ -71,6 +71,12 @@ fn every_manifest_reads_and_the_servers_can_be_injected() {
         remora_injector::inject(server, &remora_injector::InjectConfig::default()).unwrap();
     }
     assert_eq!(names(servers), ["memcached", "droid"]);
+    let (servers, clients) = manifests::cassandra().unwrap();
+    remora_injector::inject(&servers[0], &remora_injector::InjectConfig::default()).unwrap();
+    assert_eq!(
+        (names(servers), names(clients)),
+        (vec!["cassandra".into()], vec!["outpost".into(), "headquarters".into()])
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Connections that the test holds from outside, by lines of JSON.
 //!
 //! `{"open": "HOST:PORT"}` is answered with `{"id": N}`, `{"ask": "REQUEST", "on": N}`
-//! with `{"reply": "…"}`. Whatever ended otherwise is `{"end": "reset"}` or another word.
+//! with `{"reply": "…"}`, `{"close": N}` with `{}`. Whatever ended otherwise is
+//! `{"end": "reset"}` or another word.
 
 use std::{
     io::{BufRead as _, Write as _, stdin, stdout},
@@ -25,19 +26,24 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-fn obey(connections: &mut Vec<TcpStream>, command: &Value) -> Value {
+fn obey(connections: &mut Vec<Option<TcpStream>>, command: &Value) -> Value {
     if let Some(to) = command["open"].as_str() {
         return match connection::open(to) {
             Ok(stream) => {
-                connections.push(stream);
+                connections.push(Some(stream));
                 json!({"id": connections.len() - 1})
             }
             Err(end) => end,
         };
     }
-    let id = command["on"].as_u64().and_then(|id| usize::try_from(id).ok());
-    match (command["ask"].as_str(), id.and_then(|id| connections.get_mut(id))) {
-        (Some(request), Some(stream)) => connection::ask(stream, request),
+    let id = command["on"].as_u64().or_else(|| command["close"].as_u64());
+    let connection = id.and_then(|id| connections.get_mut(usize::try_from(id).ok()?));
+    match (command["ask"].as_str(), connection) {
+        (Some(request), Some(Some(stream))) => connection::ask(stream, request),
+        (None, Some(open)) => {
+            *open = None;
+            json!({})
+        }
         _ => json!({"end": "failed", "detail": format!("no such command: {command}")}),
     }
 }

@@ -57,6 +57,7 @@ fn without_the_agent_verdicts_hold_and_new_pods_wait_with_a_reason() {
     stage.ready("memcached");
     stage.accepted("cache");
     let mut client = stage.client("client");
+    client.reach("memcached:11211");
     let open = client.open("memcached:11211").expect("the policy lets the client in");
     judged_as_ever(&mut client, &open);
 

@@ -33,6 +33,7 @@ fn a_refused_policy_says_why_and_its_pods_are_closed() {
     let columns = stage.run(&["get", "l7policy", "cache"]).expect("a table");
     assert!(columns.contains("ACCEPTED") && columns.contains("False"), "{columns}");
     let mut client = stage.client("client");
+    client.reach("memcached:11211");
     assert_eq!(client.ask_anew("memcached:11211", "get a/x\r\n"), Answer::reset(), "closed");
     // Put right, it opens.
     stage.apply(&reading("a/"));

@@ -38,6 +38,7 @@ fn ciliums_kind_is_read_when_it_comes_and_its_policies_stay_when_it_goes() {
     stage.apply(CLIENT);
     stage.ready("memcached");
     let mut client = stage.client("client");
+    client.reach("memcached:11211");
     let mut ask = |request: &str| client.ask_anew("memcached:11211", request);
     assert_eq!(ask("get b/x\r\n"), Answer::miss(), "no policy selects the server");
 
@@ -54,6 +55,12 @@ fn ciliums_kind_is_read_when_it_comes_and_its_policies_stay_when_it_goes() {
         expect(answer == Answer::denied(), || answer.to_string())
     });
     assert_eq!(ask("get a/x\r\n"), Answer::miss());
+    eventually("its status says that it is in force here", || {
+        let object = stage.get(&["ciliumnetworkpolicy", "cache"]).ok_or("it is not there")?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ours = conditions.iter().find(|own| own["type"] == "policy.remora.dev/Accepted");
+        expect(ours.is_some_and(|own| own["status"] == "True"), || object["status"].to_string())
+    });
 
     kind.remove();
     eventually("the agent says aloud that the kind has gone", || {

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::kubectl::Kubectl;
+use crate::kubectl::{Kubectl, eventually};
 
 /// Longer than the client itself waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,6 +84,19 @@ impl Client {
             }
         });
         Self { process, stdin, answers, name: format!("{namespace}/{pod}") }
+    }
+
+    /// Waits until a new Service leads to its pods: until kube-proxy knows of
+    /// them, the client's own node refuses. Nobody of ours ever does.
+    pub(crate) fn reach(&mut self, service: &str) {
+        eventually(&format!("{service} leads to its pods"), || match self.open(service) {
+            Err(Answer::End(how)) if how != "reset" && how != "closed" => Err(how),
+            Ok(Connection(id)) => {
+                self.tell(&json!({"close": id}));
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        });
     }
 
     /// Opens a connection, or says how that ended.

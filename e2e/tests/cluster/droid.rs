@@ -47,6 +47,7 @@ fn the_droid_obeys_what_its_policy_allows() {
     stage.ready("droid");
     stage.accepted("droid-orders");
     let mut jedi = stage.client("jedi");
+    jedi.reach("droid:4242");
     let open = jedi.open("droid:4242").expect("the policy lets the jedi in");
     for (order, reply) in SCENES {
         let answer = jedi.ask(&open, &format!("{order}\r\n"));

@@ -60,6 +60,7 @@ fn two_hundred_edits_are_enforced_on_an_open_connection() {
     stage.ready("memcached");
     stage.accepted("cache");
     let mut client = stage.client("client");
+    client.reach("memcached:11211");
     let connection = client.open("memcached:11211").expect("the policy lets the client in");
     assert_eq!(client.ask(&connection, "get a/x\r\n"), Answer::miss());
 

@@ -98,6 +98,7 @@ fn workloads_are_injected_and_their_ports_judged_apart() {
     stage.accepted("web");
     let mut client = stage.client("client");
     let request = "GET /healthz HTTP/1.1\r\nHost: web\r\n\r\n";
+    ["web:80", "web:81"].into_iter().for_each(|port| client.reach(port));
     // The Service's port is not the pod's: the pod's is what is judged.
     let answer = client.ask_anew("web:80", request);
     assert!(matches!(&answer, Answer::Reply(reply) if reply.contains("200 OK")), "{answer}");
@@ -115,6 +116,7 @@ fn kubectl_and_prometheus_find_what_they_look_for() {
     stage.accepted("cache");
     // The default container is the app: neither says which it means.
     let mut client = stage.client("client");
+    client.reach("memcached:11211");
     assert_eq!(client.ask_anew("memcached:11211", "get a/x\r\n"), Answer::miss());
     assert_eq!(client.ask_anew("memcached:11211", "get b/secret\r\n"), Answer::denied());
     stage.run(&["logs", "memcached"]).expect("the app's log");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     client::Answer,
-    edits::reading,
+    edits::{CLIENT, reading},
     install::rolled_out,
     kubectl::{eventually, expect},
     stage::{Stage, items},
@@ -45,7 +45,10 @@ fn twenty_clients_that_connect_at_once_are_not_denied() {
     stage.inject(MEMCACHED);
     stage.ready("memcached");
     stage.accepted("cache");
-    stage.apply(&clients(&stage.service("memcached", 11211)));
+    let server = stage.service("memcached", 11211);
+    stage.apply(&CLIENT.replace("role: client", "role: first"));
+    stage.client("client").reach(&server);
+    stage.apply(&clients(&server));
     check(&stage, "first");
     stage.run(&["rollout", "restart", "deployment/clients"]).expect("a second rollout");
     check(&stage, "second");

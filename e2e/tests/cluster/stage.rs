@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) struct Stage {
     pub(crate) namespace: String,
     pub(crate) kubectl: &'static Kubectl,
+    since: Instant,
 }
 
 impl Stage {
@@ -34,7 +36,7 @@ impl Stage {
         eventually("the namespace has its service account", || {
             kubectl.run(&["-n", &namespace, "get", "serviceaccount", "default"])
         });
-        Self { namespace, kubectl }
+        Self { namespace, kubectl, since: Instant::now() }
     }
 
     /// kubectl in this namespace.
@@ -139,6 +141,7 @@ impl Drop for Stage {
                 eprintln!("cleaning up {}: {error}", self.namespace);
             }
         }
+        println!("{}: {:.1} s", self.namespace, self.since.elapsed().as_secs_f64());
     }
 }
 

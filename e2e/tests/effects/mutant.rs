@@ -40,6 +40,14 @@ pub(crate) const SLIPS: [Slip; 9] = [
     Slip::MetaFlags,
 ];
 
+impl Slip {
+    /// Whether it passes headers that servers reject. The harm lies in what
+    /// they do with the value behind one.
+    pub(crate) fn is_about_rejected_headers(self) -> bool {
+        matches!(self, Self::LongKey | Self::Numbers)
+    }
+}
+
 /// Follows requests by lines and lengths, and replies where the slip is there.
 pub(crate) struct Mutant {
     slip: Slip,

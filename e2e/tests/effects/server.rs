@@ -50,3 +50,14 @@ impl Drop for Memcached {
         let _ = self.child.wait();
     }
 }
+
+/// Whether a server skips the value behind a header that it rejects: those
+/// from 1.6.40 on do. Those before run it as commands.
+pub(crate) fn swallows_rejected_values(program: &Path) -> bool {
+    let output = Command::new(program).arg("--version").output().expect("memcached runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.trim().strip_prefix("memcached ").expect("a version");
+    let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
+    assert!(numbers.len() >= 3, "memcached says {said:?}");
+    numbers >= vec![1, 6, 40]
+}

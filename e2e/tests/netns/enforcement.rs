@@ -34,6 +34,23 @@ fn requests_are_judged_over_both_families() {
     assert_eq!(forwarded["rule"], "default/cache ingress[0].toPorts[0].l7[0]");
 }
 
+/// Threats row 92: what comes from the node, translated or not, is no pod's.
+#[test]
+fn the_node_is_denied_as_any_other() {
+    let stage = Stage::set();
+    let cache = stage.cache(&[]);
+    let addresses = [SocketAddr::from((cache.ipv4(), MEMCACHED)), (cache.ipv6(), MEMCACHED).into()];
+    for address in addresses {
+        assert_eq!(stage.ask_from_node(address, "get pub:a\r\n"), miss(), "without a policy");
+    }
+    stage.write_policy("cache.yaml", POLICY);
+    for address in addresses {
+        eventually("the node is denied", || {
+            stage.ask_from_node(address, "get pub:a\r\n") == Answer::Reset
+        });
+    }
+}
+
 /// Design, semantics 10: reset, the app not dialled, no byte to it.
 #[test]
 fn a_denied_connection_never_reaches_the_app() {

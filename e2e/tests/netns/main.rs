@@ -5,6 +5,7 @@
 mod bad_input;
 mod clients;
 mod enforcement;
+mod forged;
 mod lifecycle;
 mod memory;
 mod redirection;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -100,6 +100,11 @@ impl Stage {
         self.run(&pod(name, labels, "idle", &[]))
     }
 
+    /// Connects and asks as a process of the node does, such as the kubelet.
+    pub(crate) fn ask_from_node(&self, to: SocketAddr, request: &str) -> Answer {
+        answered(self.node.connect(to), request)
+    }
+
     pub(crate) fn run(&self, manifest: &Value) -> Pod {
         self.node.run_pod(manifest, report_to(&self.manifests)).unwrap_or_else(|error| {
             panic!("{error}\nthe agent's log:\n{}", self.agent.logs());
@@ -148,7 +153,11 @@ pub(crate) enum Answer {
 
 /// Connects from `pod`, sends, and reads until `END`, an error line or the end.
 pub(crate) fn ask(pod: &Pod, to: SocketAddr, request: &str) -> Answer {
-    match pod.connect(to) {
+    answered(pod.connect(to), request)
+}
+
+fn answered(connected: io::Result<TcpStream>, request: &str) -> Answer {
+    match connected {
         Ok(mut stream) => exchange(&mut stream, request),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Answer::Reset,

@@ -64,3 +64,10 @@ pub(crate) struct User {
     pub(crate) capabilities: BTreeSet<String>,
     pub(crate) no_new_privileges: bool,
 }
+
+impl User {
+    /// This uid and gid, and no capability.
+    pub(crate) fn without_rights(id: u32) -> Self {
+        Self { uid: id, gid: id, capabilities: BTreeSet::new(), no_new_privileges: true }
+    }
+}

@@ -125,7 +125,8 @@ impl Driver {
     /// Bytes held for the parser, in both directions.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.request.held.len().saturating_add(self.reply.held.len())
+        let held = self.request.held.len().saturating_add(self.reply.held.len());
+        held.saturating_add(self.parser.held())
     }
 
     fn take(

@@ -149,4 +149,10 @@ pub trait Parser: Send {
         end: bool,
         judge: &mut dyn Judge,
     ) -> Op;
+
+    /// Bytes of the peers that the parser itself keeps, beside those that the
+    /// driver holds for it.
+    fn held(&self) -> usize {
+        0
+    }
 }

@@ -26,11 +26,24 @@ pub struct RuleKey {
     pub kind: KeyKind,
 }
 
+impl RuleKey {
+    /// What a rule without this key means, where that is not every word.
+    #[must_use]
+    pub fn unnamed_word(&self) -> Option<&'static Word> {
+        match self.kind {
+            KeyKind::Word(words) => words.iter().find(|word| word.name.is_empty()),
+            KeyKind::Exact | KeyKind::Prefix | KeyKind::Regex => None,
+        }
+    }
+}
+
 /// How a rule's value is compared with each value of the request's field.
 #[derive(Debug, Clone, Copy)]
 pub enum KeyKind {
     /// One of a fixed set of words, some of which stand for several. An empty
     /// value stands for all of them: what `command:` without a value means.
+    /// Where there is a word without a name, it is what a rule means that gives
+    /// other keys but not this one.
     Word(&'static [Word]),
     /// The whole value, byte for byte.
     Exact,
@@ -110,11 +123,31 @@ impl Protocol {
             check_value(key, value)?;
             conditions.push(Condition { key, value });
         }
+        self.imply(&mut conditions);
         conditions.sort_by_key(|condition| {
             self.keys.iter().position(|key| key.name == condition.key.name)
         });
+        if let Some(twice) = twice(&conditions) {
+            return Err(RuleError::Combination(format!(
+                "`{twice}` stands twice: a rule has each key once; write two rules"
+            )));
+        }
         (self.check)(&conditions)?;
         Ok(conditions)
+    }
+
+    /// Puts the word without a name where a rule has other keys and none of the
+    /// words of that one.
+    fn imply<'a>(&self, conditions: &mut Vec<Condition<'a>>) {
+        for key in self.keys.iter().filter(|key| key.unnamed_word().is_some()) {
+            let of_key = |condition: &Condition<'_>| condition.key.name == key.name;
+            let others = conditions.iter().any(|condition| !of_key(condition));
+            if others && !conditions.iter().any(of_key) {
+                conditions.push(Condition { key, value: "" });
+            } else if !others {
+                conditions.retain(|condition| !condition.value.is_empty());
+            }
+        }
     }
 
     fn key(&self, name: &str) -> Result<&'static RuleKey, RuleError> {
@@ -130,6 +163,13 @@ impl Protocol {
     }
 }
 
+/// The first key that stands more than once, in the schema's order.
+fn twice(conditions: &[Condition<'_>]) -> Option<&'static str> {
+    let mut neighbours = conditions.iter().zip(conditions.iter().skip(1));
+    let (one, _) = neighbours.find(|(one, next)| one.key.name == next.key.name)?;
+    Some(one.key.name)
+}
+
 fn check_value(key: &'static RuleKey, value: &str) -> Result<(), RuleError> {
     match key.kind {
         KeyKind::Word(words) => {
@@ -139,7 +179,7 @@ fn check_value(key: &'static RuleKey, value: &str) -> Result<(), RuleError> {
             Err(RuleError::UnknownWord {
                 key: key.name,
                 value: value.to_owned(),
-                nearest: nearest(value, words.iter().map(|word| word.name)).unwrap_or_default(),
+                nearest: nearest(value, names(words)).unwrap_or_default(),
             })
         }
         KeyKind::Exact | KeyKind::Prefix | KeyKind::Regex if value.is_empty() => {
@@ -149,10 +189,18 @@ fn check_value(key: &'static RuleKey, value: &str) -> Result<(), RuleError> {
     }
 }
 
-/// The candidate that is spelt most like `word`.
+fn names(words: &'static [Word]) -> impl Iterator<Item = &'static str> {
+    words.iter().map(|word| word.name).filter(|name| !name.is_empty())
+}
+
+/// The candidate that is spelt most like `word`; one that goes on as `word`
+/// begins is nearer than one that has other letters.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Fewer letters are the beginning of too much.
+    const BEGINNING: usize = 3;
     let lower = word.to_ascii_lowercase();
     candidates.into_iter().min_by_key(|candidate| {
-        strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase())
+        let begins = lower.len() >= BEGINNING && candidate.starts_with(&lower);
+        (!begins, strsim::damerau_levenshtein(&lower, &candidate.to_ascii_lowercase()))
     })
 }

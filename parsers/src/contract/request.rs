@@ -90,4 +90,24 @@ pub enum Verdict {
 pub trait Judge {
     /// Called exactly once for each request, in request order.
     fn judge(&mut self, request: &Request<'_>) -> Verdict;
+
+    /// Judges requests that stand or fall together, such as the statements of
+    /// a batch: all of them pass, or none. Says which one is denied first.
+    fn judge_together(&mut self, requests: &[Request<'_>]) -> Option<usize> {
+        // Every one is asked, so that every one is recorded.
+        let verdicts: Vec<_> = requests.iter().map(|request| self.judge(request)).collect();
+        verdicts.iter().position(|verdict| *verdict == Verdict::Deny)
+    }
+
+    /// The policy behind the last denial, for protocols whose answers have room
+    /// for it; none where no policy came near.
+    fn policy(&self) -> Option<&str> {
+        None
+    }
+
+    /// Records a request that the parser itself answers with an error, without
+    /// closing the connection: one that no rule could ever be about.
+    fn refused(&mut self, request: &Request<'_>, reason: &'static str) {
+        let _ = (request, reason);
+    }
 }

@@ -1,10 +1,12 @@
 //! Toy parsers and a host that watches.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod native;
+
 use std::collections::VecDeque;
 
 use remora_parsers::{
-    Direction, Driver, Fault, Host, Judge, Op, Parser, Protocol, Request, Verdict,
+    Direction, Driver, Fault, Field, Host, Judge, Op, Parser, Protocol, Request, Verdict,
 };
 
 /// Answers ops from a list, then NOP, whatever the bytes.
@@ -42,11 +44,13 @@ pub struct Watcher {
     pub ops: Vec<(Direction, Op)>,
     /// `VERDICT field=value …` of each request.
     pub log: Vec<String>,
+    /// Why the parser refused what was not judged, and the request's fields.
+    pub refused: Vec<String>,
 }
 
 impl Watcher {
     pub fn deciding(decide: impl FnMut(&str) -> Verdict + 'static) -> Self {
-        Self { decide: Box::new(decide), ops: Vec::new(), log: Vec::new() }
+        Self { decide: Box::new(decide), ops: Vec::new(), log: Vec::new(), refused: Vec::new() }
     }
 
     pub fn answering(verdict: Verdict) -> Self {
@@ -58,17 +62,26 @@ impl Watcher {
     }
 }
 
+fn fields<'a>(fields: impl IntoIterator<Item = &'a Field<'a>>) -> String {
+    let mut text = String::new();
+    for field in fields {
+        for value in field.value.iter() {
+            text += &format!(" {}={}", field.name, value.escape_ascii());
+        }
+    }
+    text
+}
+
 impl Judge for Watcher {
     fn judge(&mut self, request: &Request<'_>) -> Verdict {
-        let mut text = String::new();
-        for field in request.fields {
-            for value in field.value.iter() {
-                text += &format!(" {}={}", field.name, value.escape_ascii());
-            }
-        }
+        let text = fields(request.fields);
         let verdict = (self.decide)(&text);
         self.log.push(format!("{verdict:?}{text}"));
         verdict
+    }
+
+    fn refused(&mut self, request: &Request<'_>, reason: &'static str) {
+        self.refused.push(format!("{reason}{}", fields(request.fields)));
     }
 }
 
@@ -104,6 +117,13 @@ impl Conversation {
 
     pub fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.arrive(Direction::Reply, bytes.as_ref())
+    }
+
+    pub fn end(&mut self, direction: Direction) -> &mut Self {
+        if self.closed.is_none() {
+            self.closed = self.driver.end(direction, &mut self.host).err();
+        }
+        self
     }
 
     fn arrive(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {

@@ -1,5 +1,9 @@
 //! Addresses and whose they are.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
 use super::*;
 
 fn hosts(entries: &[(u64, &[&str])]) -> Result<Hosts, HostsError> {
@@ -120,4 +124,75 @@ fn the_number_of_addresses_has_a_cap() {
     };
     assert!(many(MAX_HOSTS).is_ok());
     assert_eq!(many(MAX_HOSTS + 1).expect_err("one too many"), HostsError::TooMany);
+}
+
+/// Addresses and lengths that often meet and nest, at the ends of the family
+/// and in its middle.
+fn prefix(bits: u32) -> impl Strategy<Value = (u128, u8)> {
+    let low = select(vec![0_u128, 1, 2, 3, 4, 5, 8, 255]);
+    let base = select(vec![0_u128, 10 << (bits - 8), u128::MAX >> (128 - bits)]);
+    let length = select(vec![0_u8, 1, 8, 16, 24, 29, 30, 31, 32])
+        .prop_map(move |length| if bits == 32 { length } else { length.saturating_mul(4) });
+    (base, low, length).prop_map(move |(base, low, length)| {
+        let kept = u128::MAX.checked_shl(bits - u32::from(length)).unwrap_or(0);
+        ((base ^ low) & kept & (u128::MAX >> (128 - bits)), length)
+    })
+}
+
+/// The longest prefix that holds an address, found by looking at all.
+fn naive(prefixes: &[((u128, u8), u32)], bits: u32, address: u128) -> Holder {
+    let holds = |(first, length): (u128, u8)| {
+        let free = bits - u32::from(length);
+        address.checked_shr(free).unwrap_or(0) == first.checked_shr(free).unwrap_or(0)
+    };
+    let holding = || prefixes.iter().filter(|(prefix, _)| holds(*prefix));
+    let Some(longest) = holding().map(|((_, length), _)| *length).max() else {
+        return Holder::Nobody;
+    };
+    let mut claims = holding().filter(|((_, length), _)| *length == longest).map(|(_, who)| *who);
+    match claims.next() {
+        Some(one) if one != UNKNOWN && claims.all(|other| other == one) => Holder::Identity(one),
+        _ => Holder::Unknown,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    #[test]
+    fn the_holder_is_that_of_the_longest_prefix(
+        v4 in vec((prefix(32), 0..4_u32), 0..12),
+        v6 in vec((prefix(128), 0..4_u32), 0..12),
+        near in vec((any::<prop::sample::Index>(), -2..3_i128), 12),
+    ) {
+        let text = |v4: bool, (first, length): (u128, u8)| match v4 {
+            true => format!("{}/{length}", Ipv4Addr::from_bits(u32::try_from(first).expect("v4"))),
+            false => format!("{}/{length}", Ipv6Addr::from_bits(first)),
+        };
+        let of = |v4: bool, prefixes: &[((u128, u8), u32)]| -> Vec<_> {
+            prefixes.iter().map(|(prefix, identity)| cilium::NetworkPolicyHosts {
+                policy: u64::from(*identity),
+                host_addresses: vec![text(v4, *prefix)],
+            }).collect()
+        };
+        let hosts = Hosts::compile(&[of(true, &v4), of(false, &v6)].concat()).expect("hosts");
+        for (which, offset) in near {
+            for (prefixes, bits) in [(&v4, 32), (&v6, 128)] {
+                let ends: Vec<_> = prefixes.iter().flat_map(|((first, length), _)| {
+                    let free = bits - u32::from(*length);
+                    [*first, first | 1_u128.checked_shl(free).unwrap_or(0).wrapping_sub(1)]
+                }).chain([0]).collect();
+                let all = u128::MAX >> (128 - bits);
+                let address = which.get(&ends).wrapping_add_signed(offset) & all;
+                let ip: IpAddr = match bits {
+                    32 => Ipv4Addr::from_bits(u32::try_from(address).expect("v4")).into(),
+                    _ => Ipv6Addr::from_bits(address).into(),
+                };
+                // A v4 address in v6 clothes is looked up as v4.
+                if ip.to_canonical() == ip {
+                    prop_assert_eq!(hosts.holder(ip), naive(prefixes, bits, address), "{}", ip);
+                }
+            }
+        }
+    }
 }

@@ -2,6 +2,29 @@
 
 use super::*;
 use proptest::prelude::*;
+use regex_automata::nfa::thompson::pikevm::PikeVM;
+
+/// An expression by itself, whatever it is, run state by state.
+pub(crate) fn alone(source: &str) -> PikeVM {
+    let text = format!(r"\A(?:{})\z", translate::translate(source).expect("translates"));
+    PikeVM::new_from_nfa(compile(&[&text], None).expect("compiles")).expect("builds")
+}
+
+impl Pattern {
+    fn matches(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => **text == *value,
+            Self::Prefix(text) => value.starts_with(text),
+            Self::LinePrefix(text) => {
+                value.strip_prefix(&**text).is_some_and(|rest| !rest.contains(&b'\n'))
+            }
+            Self::Program(program) => {
+                let set = PatternSet::new(std::slice::from_ref(program)).expect("compiles");
+                set.matches(value) == [0]
+            }
+        }
+    }
+}
 
 fn matches(pattern: &str, value: &str) -> bool {
     Pattern::new(pattern).expect(pattern).matches(value.as_bytes())
@@ -80,6 +103,27 @@ fn bytes_that_are_no_text_are_matched_too() {
 }
 
 #[test]
+fn what_is_text_needs_no_program() {
+    let exact = |text: &str| Pattern::Exact(text.as_bytes().into());
+    let line = |text: &str| Pattern::LinePrefix(text.as_bytes().into());
+    for (source, expected) in [
+        ("plans", exact("plans")),
+        ("^plans$", exact("plans")),
+        (r"(a\.b\{1})", exact("a.b{1}")),
+        ("plans/.*", line("plans/")),
+        ("^plans/.*$", line("plans/")),
+        ("plans/.*?", line("plans/")),
+        ("(?s)plans/.*", Pattern::Prefix(b"plans/"[..].into())),
+        (".*", line("")),
+    ] {
+        assert_eq!(Pattern::new(source), Ok(expected), "{source}");
+    }
+    for source in ["a|b", "plans/.+", "(?i)plans", ".*plans", "a.*b", "(?m)^a$", "a{2,3}", ""] {
+        assert!(matches!(Pattern::new(source), Ok(Pattern::Program(_))), "{source}");
+    }
+}
+
+#[test]
 fn what_is_no_expression_is_refused_in_one_line() {
     for (pattern, expected) in [
         ("(", "not a regular expression: unclosed group"),
@@ -122,6 +166,37 @@ proptest! {
             prop_assert_eq!(compiled.matches(value.as_bytes()), wrapped.matches(value.as_bytes()));
             let longer = format!("{value}#");
             prop_assert!(!compiled.matches(longer.as_bytes()) || pattern.contains('.'));
+        }
+    }
+
+    /// However an expression is looked up, alone or in a set, it means the same.
+    #[test]
+    fn all_ways_of_matching_agree(
+        patterns in prop::collection::vec("(\\(\\?s\\))?\\^?[ab/]{0,3}(\\.\\*|[ab|()*.+?]{0,5})\\$?", 1..5),
+        values in prop::collection::vec("[ab/\n]{0,6}", 1..6),
+    ) {
+        let known: Vec<&String> =
+            patterns.iter().filter(|source| Pattern::new(source).is_ok()).collect();
+        let (mut sources, mut programs) = (Vec::new(), Vec::new());
+        for source in &known {
+            if let Ok(Pattern::Program(program)) = Pattern::new(source) {
+                sources.push(source.as_str());
+                programs.push(program);
+            }
+        }
+        let set = PatternSet::new(&programs).expect("compiles");
+        for value in values.iter().map(String::as_bytes) {
+            let means = |source: &str| {
+                let vm = alone(source);
+                vm.is_match(&mut vm.create_cache(), value)
+            };
+            for source in &known {
+                let pattern = Pattern::new(source).expect("read before");
+                prop_assert_eq!(pattern.matches(value), means(source), "{} on {:?}", source, value);
+            }
+            let places = (0_u32..).zip(&sources).filter(|(_, source)| means(source));
+            let expected: Vec<u32> = places.map(|(place, _)| place).collect();
+            prop_assert_eq!(set.matches(value), expected, "{:?} on {:?}", sources, value);
         }
     }
 

@@ -9,7 +9,11 @@ use remora_api::{
 };
 use remora_parsers::{Protocol, Registry, nearest};
 
-use super::{Effect, Filter, L7Rule, Peers, Reason, Rule, Slice, Table, Tables, TrafficDirection};
+use super::{
+    Reason, Slice, Tables, TrafficDirection,
+    draft::{Draft, Effect, Filter, L7Rule, Peers, Rule},
+    table::{MAX_RANGES_OF_A_PORT, Table},
+};
 use crate::matcher::{Matcher, MatcherError, Patterns};
 
 /// How many rules a slice may have: ports, L4 rules and L7 rules together.
@@ -68,6 +72,12 @@ pub enum Problem {
     /// More than [`MAX_PEERS`].
     #[error("more than {MAX_PEERS} identities")]
     TooManyPeers,
+    /// More than [`MAX_RANGES_OF_A_PORT`].
+    #[error("more than {MAX_RANGES_OF_A_PORT} ranges hold port {port}: write fewer, wider ones")]
+    NestedRanges {
+        /// The port.
+        port: u16,
+    },
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {
@@ -85,11 +95,22 @@ impl Slice {
     ) -> Result<Self, CompileError> {
         let mut compiler = Compiler { registry, patterns: Patterns::default(), rules: 0, peers: 0 };
         let ingress = &policy.ingress_per_port_policies;
+        let ingress = compiler.draft(TrafficDirection::Ingress, ingress)?;
         let egress = &policy.egress_per_port_policies;
+        let egress = compiler.draft(TrafficDirection::Egress, egress)?;
+        let patterns = compiler.patterns.compile().map_err(|error| CompileError {
+            place: "regular expressions".to_owned(),
+            problem: Problem::Rule(error.to_string()),
+        })?;
+        let table = |direction: TrafficDirection, draft| {
+            let at = |problem| CompileError { place: direction.to_string(), problem };
+            Table::new(draft).map_err(at)
+        };
         Ok(Self {
             tables: Some(Tables {
-                ingress: compiler.table(TrafficDirection::Ingress, ingress)?,
-                egress: compiler.table(TrafficDirection::Egress, egress)?,
+                ingress: table(TrafficDirection::Ingress, &ingress)?,
+                egress: table(TrafficDirection::Egress, &egress)?,
+                patterns,
             }),
         })
     }
@@ -103,12 +124,12 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn table(
+    fn draft(
         &mut self,
         direction: TrafficDirection,
         policies: &[cilium::PortNetworkPolicy],
-    ) -> Result<Table, CompileError> {
-        let mut table = Table::default();
+    ) -> Result<Draft, CompileError> {
+        let mut draft = Draft::default();
         for policy in policies {
             let port = format!("{direction} port {}", policy.port);
             let at_port = |problem| CompileError { place: port.clone(), problem };
@@ -132,12 +153,12 @@ impl Compiler {
                 });
             }
             if first == last {
-                table.exact.entry(first).or_default().append(&mut rules);
+                draft.exact.entry(first).or_default().append(&mut rules);
             } else {
-                table.ranges.push((first..=last, rules));
+                draft.ranges.push((first..=last, rules));
             }
         }
-        Ok(table)
+        Ok(draft)
     }
 
     fn rule(&mut self, rule: &cilium::PortNetworkPolicyRule) -> Result<Rule, Problem> {

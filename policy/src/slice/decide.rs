@@ -2,19 +2,21 @@
 //! looks at no request voids the filters beside it; what is left is open to
 //! whom some rule lets through.
 
-use std::sync::Arc;
-
 use remora_parsers::{KeyKind, Protocol, Request, Value};
 
 use super::{
-    Admission, Decision, Effect, Filter, L7Rule, Reason, Rule, Slice, Table, TrafficDirection,
+    Admission, Decision, Reason, Slice, TrafficDirection,
+    index::{Found, Near, earlier},
+    peers::Standing,
+    table::Table,
 };
+use crate::pattern::PatternSet;
 
 /// The rules of a port that are about one peer, weighed.
 #[derive(Default)]
-struct Weighed<'a> {
-    denied: Option<&'a Rule>,
-    open: Option<(&'a Rule, &'a Reason)>,
+struct Weighed {
+    denied: Option<u32>,
+    open: Option<u32>,
     /// The protocol that requests are judged in.
     protocol: Option<&'static Protocol>,
     /// Another one that rules see on the port.
@@ -33,15 +35,15 @@ impl Slice {
         port: u16,
         peer: Option<u32>,
     ) -> Admission {
-        let Some(table) = self.table(direction) else {
+        let Some((table, _)) = self.table(direction) else {
             return Admission::Deny(Decision::dropped(None, Reason::NoPolicy));
         };
-        let weighed = weigh(table, port, peer);
-        if let Some(rule) = weighed.denied {
-            return Admission::Deny(Decision::dropped(rule.name.as_ref(), Reason::PeerDenied));
-        }
-        if let (Some((rule, reason)), false) = (weighed.open, weighed.denies_requests) {
-            return Admission::Opaque(Decision::forwarded(rule.name.as_ref(), reason.clone()));
+        let weighed = weigh(table.standings(port, peer));
+        if let Some(decision) = weighed.whatever_is_asked(table) {
+            return match decision.is_forwarded() {
+                true => Admission::Opaque(decision),
+                false => Admission::Deny(decision),
+            };
         }
         match (weighed.protocol, weighed.other) {
             (Some(one), Some(other)) => Admission::Deny(clash(port, one, other)),
@@ -61,92 +63,96 @@ impl Slice {
         protocol: &str,
         request: &Request<'_>,
     ) -> Decision {
-        let Some(table) = self.table(direction) else {
+        let Some((table, patterns)) = self.table(direction) else {
             return Decision::dropped(None, Reason::NoPolicy);
         };
-        let weighed = weigh(table, port, peer);
-        if let Some(rule) = weighed.denied {
-            return Decision::dropped(rule.name.as_ref(), Reason::PeerDenied);
+        let standings = table.standings(port, peer);
+        let weighed = weigh(standings.clone());
+        if let Some(decision) = weighed.whatever_is_asked(table) {
+            return decision;
         }
-        if let (Some((rule, reason)), false) = (weighed.open, weighed.denies_requests) {
-            return Decision::forwarded(rule.name.as_ref(), reason.clone());
-        }
-        match (weighed.protocol, weighed.other) {
+        let now = match (weighed.protocol, weighed.other) {
             (Some(one), Some(other)) => return clash(port, one, other),
             (Some(now), None) if now.name != protocol => {
                 return Decision::dropped(None, Reason::ProtocolChanged { now: now.name });
             }
-            (Some(_), None) => {}
+            (Some(now), None) => now,
             _ => return unmatched_peer(table, direction, port, peer),
+        };
+        let filters = standings.flat_map(|standing| &standing.filters);
+        let denials = filters.clone().filter_map(|filters| filters.deny.as_ref());
+        if let Some(rule) = denials.filter_map(|deny| deny.denying(request, patterns)).min() {
+            return Decision::dropped(table.denying(rule), Reason::RequestDenied);
         }
-        if let Some(rule) = denying(table, port, peer, request) {
-            return Decision::dropped(rule.name.as_ref(), Reason::RequestDenied);
+        if let Some(rule) = weighed.open {
+            return Decision::forwarded(table.name(rule), table.opening(rule));
         }
-        if let Some((rule, reason)) = weighed.open {
-            return Decision::forwarded(rule.name.as_ref(), reason.clone());
+        let mut found = Found::default();
+        for filters in filters {
+            let Found { rule, near } = filters.allow.allowing(request, patterns);
+            found.offer(rule, near);
         }
-        match allowing(table, port, peer, request) {
-            Some(rule) => Decision::forwarded(rule.name.as_ref(), Reason::RequestAllowed),
-            None => unmatched_request(table, port, peer, request),
+        match found.rule {
+            Some(rule) => Decision::forwarded(table.allowing(rule), Reason::RequestAllowed),
+            None => unmatched_request(table, now, request, found.near),
         }
     }
 
-    fn table(&self, direction: TrafficDirection) -> Option<&Table> {
+    /// Decides requests that stand or fall together: where one is denied, none
+    /// passes. Says which one is denied first.
+    #[must_use]
+    pub fn requests(
+        &self,
+        direction: TrafficDirection,
+        port: u16,
+        peer: Option<u32>,
+        protocol: &str,
+        requests: &[Request<'_>],
+    ) -> (Vec<Decision>, Option<usize>) {
+        let decide = |request| self.request(direction, port, peer, protocol, request);
+        let mut decisions: Vec<_> = requests.iter().map(decide).collect();
+        let denied = decisions.iter().position(|decision| !decision.is_forwarded());
+        if denied.is_some() {
+            for decision in decisions.iter_mut().filter(|decision| decision.is_forwarded()) {
+                *decision = Decision::dropped(None, Reason::OtherDenied);
+            }
+        }
+        (decisions, denied)
+    }
+
+    fn table(&self, direction: TrafficDirection) -> Option<(&Table, &PatternSet)> {
         self.tables.as_ref().map(|tables| match direction {
-            TrafficDirection::Ingress => &tables.ingress,
-            TrafficDirection::Egress => &tables.egress,
+            TrafficDirection::Ingress => (&tables.ingress, &tables.patterns),
+            TrafficDirection::Egress => (&tables.egress, &tables.patterns),
         })
     }
 }
 
-fn weigh(table: &Table, port: u16, peer: Option<u32>) -> Weighed<'_> {
-    let mut weighed = Weighed::default();
-    for rule in table.rules(port).filter(|rule| rule.is_about(peer)) {
-        match &rule.effect {
-            Effect::Deny => {
-                weighed.denied.get_or_insert(rule);
-            }
-            Effect::Open(reason) => {
-                weighed.open.get_or_insert((rule, reason));
-            }
-            Effect::Filter(filter) => {
-                weighed.denies_requests |= !filter.deny.is_empty();
-                match weighed.protocol {
-                    None => weighed.protocol = Some(filter.protocol),
-                    Some(one) if one.name == filter.protocol.name => {}
-                    Some(_) => weighed.other = Some(filter.protocol),
-                }
-            }
+impl Weighed {
+    /// The decision, where it is the same for every request.
+    fn whatever_is_asked(&self, table: &Table) -> Option<Decision> {
+        if let Some(rule) = self.denied {
+            return Some(Decision::dropped(table.name(rule), Reason::PeerDenied));
         }
+        let open = self.open.filter(|_| !self.denies_requests);
+        open.map(|rule| Decision::forwarded(table.name(rule), table.opening(rule)))
     }
+}
+
+/// Of two protocols that do not agree, the one that is named first is told,
+/// and the last of the others.
+fn weigh<'a>(standings: impl Iterator<Item = &'a Standing> + Clone) -> Weighed {
+    let mut weighed = Weighed::default();
+    for standing in standings.clone() {
+        weighed.denied = earlier(weighed.denied, standing.denied);
+        weighed.open = earlier(weighed.open, standing.open);
+        weighed.denies_requests |= standing.denies_requests;
+    }
+    let seen = standings.flat_map(|standing| &standing.protocols);
+    weighed.protocol = seen.clone().min_by_key(|seen| seen.first).map(|seen| seen.protocol);
+    let others = seen.filter(|seen| weighed.protocol.is_some_and(|p| p.name != seen.protocol.name));
+    weighed.other = others.max_by_key(|seen| seen.last).map(|seen| seen.protocol);
     weighed
-}
-
-fn filters(table: &Table, port: u16, peer: Option<u32>) -> impl Iterator<Item = &Filter> {
-    table.rules(port).filter(move |rule| rule.is_about(peer)).filter_map(|rule| {
-        match &rule.effect {
-            Effect::Filter(filter) => Some(filter),
-            Effect::Deny | Effect::Open(_) => None,
-        }
-    })
-}
-
-fn denying<'a>(
-    table: &'a Table,
-    port: u16,
-    peer: Option<u32>,
-    request: &Request<'_>,
-) -> Option<&'a L7Rule> {
-    filters(table, port, peer).flat_map(|f| &f.deny).find(|rule| rule.matcher.denies(request))
-}
-
-fn allowing<'a>(
-    table: &'a Table,
-    port: u16,
-    peer: Option<u32>,
-    request: &Request<'_>,
-) -> Option<&'a L7Rule> {
-    filters(table, port, peer).flat_map(|f| &f.allow).find(|rule| rule.matcher.allows(request))
 }
 
 fn clash(port: u16, one: &Protocol, other: &Protocol) -> Decision {
@@ -159,10 +165,10 @@ fn unmatched_peer(
     port: u16,
     peer: Option<u32>,
 ) -> Decision {
-    let reason = if table.rules(port).next().is_none() {
-        Reason::PortClosed { port, direction }
-    } else {
+    let reason = if table.knows(port) {
         Reason::PeerUnmatched { port, peer }
+    } else {
+        Reason::PortClosed { port, direction }
     };
     Decision::dropped(None, reason)
 }
@@ -171,27 +177,19 @@ fn unmatched_peer(
 /// which rule would have taken it but for the fewest keys.
 fn unmatched_request(
     table: &Table,
-    port: u16,
-    peer: Option<u32>,
+    protocol: &Protocol,
     request: &Request<'_>,
+    near: Option<Near>,
 ) -> Decision {
-    let nearest = filters(table, port, peer)
-        .flat_map(|filter| &filter.allow)
-        .filter_map(|rule| {
-            let mut misses = rule.matcher.misses(request);
-            let first = misses.next()?;
-            Some((misses.count(), Arc::clone(rule.name.as_ref()?), first))
-        })
-        .min_by_key(|(further, ..)| *further)
-        .map(|(_, rule, key)| (rule, key));
-    let words = filters(table, port, peer)
-        .next()
-        .map(|filter| fixed_words(filter.protocol, request))
-        .unwrap_or_default();
+    let nearest = near.and_then(|near| Some((table.allowing(near.rule)?.clone(), near.key.name)));
+    let words = fixed_words(protocol, request);
     Decision::dropped(None, Reason::RequestUnmatched { words, nearest })
 }
 
-fn fixed_words(protocol: &Protocol, request: &Request<'_>) -> Vec<(&'static str, &'static str)> {
+pub(super) fn fixed_words(
+    protocol: &Protocol,
+    request: &Request<'_>,
+) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
     for key in protocol.keys {
         let KeyKind::Word(words) = key.kind else { continue };

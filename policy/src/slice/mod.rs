@@ -1,19 +1,24 @@
 //! One pod's policy, compiled: it decides on connections and on requests.
+//!
+//! What a decision costs follows from the request: rules are looked up by
+//! port ([`table`]), peer ([`peers`]) and by what they ask for ([`index`]).
 
 mod compile;
 mod decide;
+mod draft;
+mod index;
+mod peers;
 mod reason;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
-
-use remora_parsers::Protocol;
-
 pub use compile::{CompileError, MAX_PEERS, MAX_RULES, Problem};
 pub use reason::{Admission, Decision, Reason, TrafficDirection, Verdict};
+pub use table::MAX_RANGES_OF_A_PORT;
 
-use crate::matcher::Matcher;
+use self::table::Table;
+use crate::pattern::PatternSet;
 
 /// What one endpoint may receive and send.
 #[derive(Debug)]
@@ -26,52 +31,7 @@ pub struct Slice {
 struct Tables {
     ingress: Table,
     egress: Table,
-}
-
-/// The rules of one direction, by port. A port's own rules and those of each
-/// range that holds it are judged together.
-#[derive(Debug, Default)]
-struct Table {
-    exact: BTreeMap<u16, Vec<Rule>>,
-    ranges: Vec<(RangeInclusive<u16>, Vec<Rule>)>,
-}
-
-/// What some peers may do on a port.
-#[derive(Debug)]
-struct Rule {
-    name: Option<Arc<str>>,
-    peers: Peers,
-    effect: Effect,
-}
-
-#[derive(Debug)]
-enum Peers {
-    Any,
-    /// Sorted.
-    These(Box<[u32]>),
-}
-
-#[derive(Debug)]
-enum Effect {
-    /// Nothing.
-    Deny,
-    /// Whatever they like; the reason says why.
-    Open(Reason),
-    /// Requests that the filter lets through.
-    Filter(Filter),
-}
-
-#[derive(Debug)]
-struct Filter {
-    protocol: &'static Protocol,
-    allow: Vec<L7Rule>,
-    deny: Vec<L7Rule>,
-}
-
-#[derive(Debug)]
-struct L7Rule {
-    name: Option<Arc<str>>,
-    matcher: Matcher,
+    patterns: PatternSet,
 }
 
 impl Slice {
@@ -79,21 +39,5 @@ impl Slice {
     #[must_use]
     pub const fn deny_all() -> Self {
         Self { tables: None }
-    }
-}
-
-impl Table {
-    fn rules(&self, port: u16) -> impl Iterator<Item = &Rule> {
-        let ranges = self.ranges.iter().filter(move |(range, _)| range.contains(&port));
-        self.exact.get(&port).into_iter().chain(ranges.map(|(_, rules)| rules)).flatten()
-    }
-}
-
-impl Rule {
-    fn is_about(&self, peer: Option<u32>) -> bool {
-        match &self.peers {
-            Peers::Any => true,
-            Peers::These(peers) => peer.is_some_and(|peer| peers.binary_search(&peer).is_ok()),
-        }
     }
 }

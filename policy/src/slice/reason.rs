@@ -64,6 +64,16 @@ impl Decision {
         Self { verdict: Verdict::Dropped, rule: rule.cloned(), reason }
     }
 
+    /// The policy, as `namespace/name`, whose rule decided or came nearest.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        let nearest = match &self.reason {
+            Reason::RequestUnmatched { nearest: Some((rule, _)), .. } => Some(rule),
+            _ => None,
+        };
+        self.rule.as_ref().or(nearest)?.split(' ').next()
+    }
+
     /// Whether it may pass.
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
@@ -95,6 +105,8 @@ pub enum Reason {
     PeerDenied,
     /// A rule denies this very request.
     RequestDenied,
+    /// A request that it would have passed with is denied.
+    OtherDenied,
     /// The endpoint has no policy yet.
     NoPolicy,
     /// No rule is about this port.
@@ -142,6 +154,7 @@ impl fmt::Display for Reason {
             Self::Unrestricted => f.write_str("no policy restricts the port"),
             Self::PeerDenied => f.write_str("a rule denies the peer"),
             Self::RequestDenied => f.write_str("an l7 rule denies the request"),
+            Self::OtherDenied => f.write_str("another statement of its batch is denied"),
             Self::NoPolicy => f.write_str("no policy has come for this endpoint yet"),
             Self::PortClosed { port, direction } => {
                 write!(f, "no {direction} rule opens port {port} to anybody")

@@ -1,5 +1,8 @@
 //! What a slice does with what servers other than ours may send.
 
+mod agreement;
+mod naive;
+
 use remora_api::cilium::{self, port_network_policy_rule as wire};
 use remora_parsers::{Field, Registry, Request, Value};
 
@@ -290,7 +293,7 @@ fn the_number_of_identities_has_a_cap() {
 #[test]
 fn the_number_of_expressions_has_a_cap_and_equal_ones_count_once() {
     let expressions = |count: usize| {
-        let texts: Vec<_> = (0..count).map(|n| format!("k{n}")).collect();
+        let texts: Vec<_> = (0..count).map(|n| format!("k{n}[0-9]")).collect();
         let pairs: Vec<_> =
             texts.iter().map(|text| [("command", "get"), ("keyRegex", text.as_str())]).collect();
         let rules: Vec<Pairs<'_>> = pairs.iter().chain(&pairs).map(|pair| &pair[..]).collect();
@@ -299,4 +302,57 @@ fn the_number_of_expressions_has_a_cap_and_equal_ones_count_once() {
     assert!(expressions(crate::MAX_REGEXES).is_ok());
     let error = expressions(crate::MAX_REGEXES + 1).expect_err("one too many").to_string();
     assert!(error.contains("more than 256 different regular expressions"), "{error}");
+}
+
+#[test]
+fn expressions_that_are_text_do_not_count() {
+    let texts: Vec<_> = (0..=crate::MAX_REGEXES).map(|n| format!("k{n}/.*")).collect();
+    let pairs: Vec<_> =
+        texts.iter().map(|text| [("command", "get"), ("keyRegex", text.as_str())]).collect();
+    let rules: Vec<Pairs<'_>> = pairs.iter().map(|pair| &pair[..]).collect();
+    let slice = slice(vec![port(80, 0, vec![filter(&rules, &[])])]);
+    assert!(get(&slice, 80, "k256/a"));
+    assert!(!get(&slice, 80, "k257/a"));
+}
+
+#[test]
+fn expressions_have_a_cap_together_which_names_the_key() {
+    // Each takes most of what one alone may.
+    let texts: Vec<_> = (0..100).map(|n| format!("{n}(?:[a-c]{{15}}|[x-z]{{25}}){{40}}")).collect();
+    let compiled = |count: usize| {
+        let rules: Vec<_> =
+            texts.iter().take(count).map(|text| [("command", "get"), ("keyRegex", text)]).collect();
+        let rules: Vec<Pairs<'_>> = rules.iter().map(|pair| &pair[..]).collect();
+        compile(vec![port(80, 0, vec![filter(&rules, &[])])])
+    };
+    assert!(compiled(1).is_ok());
+    let fits = (1..100).take_while(|count| compiled(*count).is_ok()).count();
+    assert!((2..100).contains(&fits), "{fits} fit");
+    assert_eq!(
+        compiled(fits + 1).expect_err("one too many").to_string(),
+        "ingress port 80, rule 0: `keyRegex`: with this one, the regular expressions are too large \
+         once compiled: use prefixes, or make repetitions smaller"
+    );
+}
+
+#[test]
+fn ranges_that_hold_a_port_have_a_cap() {
+    // Each holds port 100, and no two are the same.
+    let ranges = |count: u32| {
+        let ranges = (1..count).map(|n| port(100 - n, 100 + n, vec![rule(&[n])]));
+        compile([port(100, 0, vec![rule(&[1000])])].into_iter().chain(ranges).collect())
+    };
+    let most = u32::try_from(MAX_RANGES_OF_A_PORT).expect("small");
+    let slice = ranges(most).expect("at the cap");
+    for peer in [1, most - 1, 1000] {
+        assert!(admits(&slice, 100, peer), "{peer}");
+    }
+    assert!(!admits(&slice, 99, 1000));
+    assert_eq!(
+        ranges(most + 1).expect_err("one too many").to_string(),
+        "ingress: more than 64 ranges hold port 100: write fewer, wider ones"
+    );
+    // The same range again is no further one.
+    let again = (0..2 * most).map(|n| port(1, 9, vec![rule(&[n])]));
+    assert!(compile(again.collect()).is_ok());
 }

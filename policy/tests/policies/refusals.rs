@@ -93,7 +93,7 @@ const RULES: &[(&str, &str)] = &[
     ("{l7proto: 7, l7: [{}]}", ".l7proto: expected a string, found a number; put it in quotes"),
     (
         "{l7proto: memcached, l7: [{}]}",
-        ".l7proto: `memcached` is no known protocol; did you mean `memcache`? (known: memcache, r2d2)",
+        ".l7proto: `memcached` is no known protocol; did you mean `memcache`? (known: cassandra, memcache, r2d2)",
     ),
     ("{l7proto: r2d2, l7: ~}", ".l7: {NO_VALUE}"),
     ("{l7proto: r2d2, l7: {}}", ".l7: expected a list, found a map; write a list"),

@@ -35,6 +35,12 @@ fn the_demo_needs_no_clients_of_others() {
 }
 
 #[test]
+fn the_benchmark_needs_what_it_compares_with() {
+    let names: Vec<_> = needed(For::Bench).map(|package| package.name).collect();
+    assert_eq!(names, ["memcached", "iptables", "iproute2", "redis-server", "haproxy"]);
+}
+
+#[test]
 fn python_is_asked_for_its_modules() {
     assert!(!is_module("no_such_module_anywhere"));
 }

@@ -48,15 +48,18 @@ async fn a_status_is_written_only_when_it_says_something_new() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_another_kind_is_one_event_for_each_generation() {
+async fn a_refusal_of_another_kind_is_a_status_and_one_event_for_each_generation() {
     let mut reporter = reporter();
     let now = Timestamp::UNIX_EPOCH;
     let kind = PolicyKind::CiliumNetworkPolicy;
     let good = state(kind, Inserted::InForce, version(1));
-    assert!(reporter.news(&[good], now).is_empty());
+    assert!(matches!(reporter.news(&[good], now).as_slice(), [Message::Status(..)]));
     let refused = |generation| [state(kind, Inserted::KeptLastGood, version(generation))];
     let news = reporter.news(&refused(2), now);
-    let [Message::Event(key, about, _)] = news.as_slice() else { panic!("an event") };
+    let [Message::Status(key, uid, status), Message::Event(_, about, _)] = news.as_slice() else {
+        panic!("a status and an event")
+    };
+    reporter.written.insert(key.clone(), (uid.clone(), status.clone()));
     reporter.posted.insert(key.clone(), about.clone());
     assert!(reporter.news(&refused(2), now).is_empty());
     assert_eq!(reporter.news(&refused(3), now).len(), 1);

@@ -1,5 +1,6 @@
 //! The stories, in the order in which they are told.
 
+mod cassandra;
 mod crash;
 mod droid;
 mod edit;
@@ -21,11 +22,14 @@ pub(super) enum Story {
     Edit,
     /// A sidecar killed in the middle of everything.
     Crash,
+    /// Who may read and write which tables of Cassandra; only with `--cassandra`.
+    Cassandra,
 }
 
 impl Story {
     /// All of them.
-    pub(super) const ALL: [Self; 4] = [Self::Memcached, Self::Droid, Self::Edit, Self::Crash];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Memcached, Self::Droid, Self::Cassandra, Self::Edit, Self::Crash];
 
     /// Its name on the command line and in JSON.
     pub(super) fn name(self) -> &'static str {
@@ -34,6 +38,7 @@ impl Story {
             Self::Droid => "droid",
             Self::Edit => "edit",
             Self::Crash => "crash",
+            Self::Cassandra => "cassandra",
         }
     }
 
@@ -44,6 +49,7 @@ impl Story {
             Self::Droid => "r2d2: which orders a droid takes from a jedi, over IPv6",
             Self::Edit => "policy edit: the same open connection is judged anew",
             Self::Crash => "SIGKILL of memcached's sidecar",
+            Self::Cassandra => "cassandra: who may do what to which tables",
         }
     }
 
@@ -54,6 +60,7 @@ impl Story {
             Self::Droid => "a jedi orders the droid about",
             Self::Edit => "editing a policy under an open connection",
             Self::Crash => "killing memcached's sidecar",
+            Self::Cassandra => "an outpost and its headquarters ask Cassandra",
         }
     }
 
@@ -64,6 +71,7 @@ impl Story {
             Self::Droid => droid::play(stage),
             Self::Edit => edit::play(stage),
             Self::Crash => crash::play(stage),
+            Self::Cassandra => cassandra::play(stage),
         }
     }
 }
