@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use remora_parsers::Registry;
+use remora_policy::Prefix;
 use tracing::level_filters::LevelFilter;
 
-use crate::world::Prefix;
 use crate::{ClusterConfig, Config};
 
 /// Exit status when the command line or a directory that it names is wrong.

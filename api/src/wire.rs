@@ -103,6 +103,13 @@ impl Resource for crate::cilium::NetworkPolicyHosts {
     }
 }
 
+impl Resource for crate::services::Service {
+    const TYPE_URL: &'static str = crate::SERVICE_URL;
+    fn check(bytes: &[u8]) -> Result<(), WireError> {
+        walk(&fields::SERVICE, bytes, 0)
+    }
+}
+
 const WIRE_VARINT: u8 = 0;
 const WIRE_LENGTH: u8 = 2;
 

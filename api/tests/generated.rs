@@ -9,7 +9,8 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-const FILES: [&str; 2] = ["cilium/api/npds.proto", "cilium/api/nphds.proto"];
+const FILES: [&str; 3] =
+    ["cilium/api/npds.proto", "cilium/api/nphds.proto", "remora/services.proto"];
 
 #[test]
 fn generated_code_matches_the_proto_files() {
@@ -71,7 +72,7 @@ fn field_table(set: &FileDescriptorSet) -> String {
          use super::super::wire::{Field, Kind, Schema};\n",
     );
     for file in &set.file {
-        if file.package() != "cilium" {
+        if !["cilium", "remora.v1"].contains(&file.package()) {
             continue;
         }
         for message in &file.message_type {

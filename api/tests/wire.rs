@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use prost::Message;
 use remora_api::{
     cilium::{
-        L7NetworkPolicyRule, L7NetworkPolicyRules, NetworkPolicy, PortNetworkPolicy,
+        AuditPolicy, L7NetworkPolicyRule, L7NetworkPolicyRules, NetworkPolicy, PortNetworkPolicy,
         PortNetworkPolicyRule, port_network_policy_rule,
     },
+    services::{Backend, Service, ServicePort},
     wire::{Resource, WireError},
 };
 
@@ -33,6 +34,23 @@ fn policy() -> NetworkPolicy {
             }],
         }],
         egress_per_port_policies: vec![],
+        audit: Some(AuditPolicy {
+            ingress_per_port_policies: vec![PortNetworkPolicy::default()],
+            egress_per_port_policies: vec![],
+        }),
+    }
+}
+
+fn service() -> Service {
+    Service {
+        namespace: "shop".into(),
+        name: "cache".into(),
+        addresses: vec!["10.96.0.7".into()],
+        ports: vec![ServicePort {
+            port: 80,
+            backends: vec![Backend { address: "10.0.0.1".into(), port: 8080 }],
+        }],
+        affinity_seconds: 0,
     }
 }
 
@@ -48,13 +66,16 @@ fn block(number: u32, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_known_message_survives_the_walk() {
     assert_eq!(NetworkPolicy::from_wire(&policy().encode_to_vec()), Ok(policy()));
+    assert_eq!(Service::from_wire(&service().encode_to_vec()), Ok(service()));
 }
 
 #[test]
 fn every_unknown_field_is_refused_wherever_it_stands() {
     // (path of field numbers to the message, unknown number, the message's name)
-    let cases: [(&[u32], u32, &str); 5] = [
+    let cases: [(&[u32], u32, &str); 7] = [
         (&[], 6, "NetworkPolicy"),
+        (&[16006], 3, "AuditPolicy"),
+        (&[16006, 1], 9, "PortNetworkPolicy"),
         (&[3], 9, "PortNetworkPolicy"),
         // http_rules: a condition that would be dropped, so an "allow" of everything.
         (&[3, 3], 100, "PortNetworkPolicyRule"),
@@ -73,6 +94,18 @@ fn every_unknown_field_is_refused_wherever_it_stands() {
             NetworkPolicy::from_wire(&whole),
             Err(WireError::UnknownField { message, number })
         );
+    }
+}
+
+#[test]
+fn an_unknown_field_of_a_service_is_refused() {
+    for (path, number, message) in
+        [(&[][..], 6, "Service"), (&[4], 3, "ServicePort"), (&[4, 2], 3, "Backend")]
+    {
+        let bytes =
+            path.iter().rev().fold(block(number, b"x"), |bytes, outer| block(*outer, &bytes));
+        let whole = [service().encode_to_vec(), bytes].concat();
+        assert_eq!(Service::from_wire(&whole), Err(WireError::UnknownField { message, number }));
     }
 }
 

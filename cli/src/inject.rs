@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use remora_injector::{
-    AGENT_URL, AgentAddress, InjectConfig, InjectError, Refused, inject, rewrite, uninject,
+    AGENT_URL, AgentAddress, InjectConfig, InjectError, Limits, Refused, Setting, inject, rewrite,
+    uninject,
 };
 use remora_manifest::MAX_BYTES;
 use serde_json::Value;
@@ -22,6 +23,7 @@ Annotations of the pod (in a workload: of its template) are for its sidecar:
   remora.dev/cpu-request, remora.dev/cpu-limit          such as 250m
   remora.dev/memory-request, remora.dev/memory-limit    such as 128Mi
   remora.dev/log-level                                  off, error, warn, info, debug or trace
+  remora.dev/max-connections and others                 what peers may cost: docs/limits.md
 
 Example:
   remora inject -f deployment.yaml | kubectl apply -f -")]
@@ -40,6 +42,9 @@ pub(crate) struct InjectArgs {
     /// The image of the sidecar, which judges it
     #[arg(long, value_name = "IMAGE", default_value_t = InjectConfig::default().sidecar_image)]
     sidecar_image: String,
+    /// A limit of what peers may cost a sidecar, by its annotation: pods may only tighten it
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<Setting>,
 }
 
 /// Take Remora out of the pods of a manifest, and print it
@@ -109,6 +114,7 @@ impl InjectArgs {
             agent,
             init_image: self.init_image.clone(),
             sidecar_image: self.sidecar_image.clone(),
+            limits: self.limits.iter().copied().fold(Limits::default(), Limits::with),
         };
         self.source.print(streams, |pod| inject(pod, &config))
     }

@@ -4,6 +4,7 @@ mod cluster;
 mod demo;
 mod inject;
 pub mod playback;
+mod policy;
 mod policy_test;
 
 /// What the tests of transcripts share with `remora policy test`.
@@ -41,18 +42,12 @@ enum Command {
     Status(cluster::status::Args),
     /// Try policies without a cluster.
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::PolicyCommand),
     /// Print the completions of a shell, to be sourced by it.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Subcommand)]
-enum PolicyCommand {
-    /// Play byte transcripts through the real parser and policy.
-    Test(policy_test::Args),
 }
 
 /// Runs the command with these arguments, the program's name first.
@@ -71,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Uninject(args) => rewrite(|streams| args.run(streams)),
         Command::Check(args) => cluster::check::check(&args),
         Command::Status(args) => cluster::status::status(&args),
-        Command::Policy(PolicyCommand::Test(args)) => policy_test::run(&args, &mut io::stdout()),
+        Command::Policy(command) => policy::run(&command, &mut io::stdout()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());
             ExitCode::SUCCESS

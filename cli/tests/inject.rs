@@ -122,7 +122,10 @@ fn the_installation_is_chosen_by_flags() {
     let pod = values(stdout(&remora(&flags, POD))).remove(0);
     assert_eq!(variable(&pod, "REMORA_AGENT"), "unix:/run/remora/agent.sock");
     assert_eq!(pod["spec"]["volumes"][0]["hostPath"]["path"], "/run/x/default_cart-0");
-    assert_eq!(pod["spec"]["volumes"].as_array().expect("a list").len(), 1);
+    let volumes = pod["spec"]["volumes"].as_array().expect("a list").iter();
+    let names: Vec<_> = volumes.map(|volume| volume["name"].as_str().expect("a name")).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.contains(&"remora-snapshot"), "{names:?}");
 }
 
 #[test]

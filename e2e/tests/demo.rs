@@ -46,6 +46,15 @@ fn every_row_of_the_demo_comes_true() {
 }
 
 #[test]
+fn audit_mode_forwards_and_tells() {
+    let output =
+        Command::new(remora()).args(["demo", "--audit", "--json"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(report.to_string().contains("allowed, AUDIT in the log"), "{report}");
+}
+
+#[test]
 fn without_root_the_demo_says_so_and_leaves_nothing() {
     // The build's directory may be closed to others: run a copy.
     let dir = tempfile::tempdir().expect("a directory");

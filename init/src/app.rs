@@ -6,23 +6,24 @@ mod tests;
 use std::fmt::Write as _;
 
 use crate::has_ipv6_address;
-use crate::{Args, CHAIN, Cause, Command, Family, Iptables, Redirection, State, TableError};
+use crate::{Args, Cause, Command, Family, Iptables, Redirection, State, TableError};
 
-/// A family's `nat` table: the seam to the kernel.
+/// A family's tables: the seam to the kernel.
 pub trait Tables {
     /// Which family it is.
     fn family(&self) -> Family;
 
-    /// What it has of ours.
+    /// What they have of ours.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// They cannot be read.
     fn look(&self) -> Result<State, TableError>;
 
-    /// Changes it as the input of `iptables-restore --noflush` says, whole or not at all.
+    /// Changes them as the input of `iptables-restore --noflush` says, each whole or not at
+    /// all.
     ///
     /// # Errors
-    /// It was refused.
+    /// A change was refused; those of an earlier table may be made.
     fn restore(&self, text: &str) -> Result<(), TableError>;
 }
 
@@ -44,19 +45,19 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-/// Why nothing was done, and what was put back.
+/// Why nothing was done, or what is not as it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("{cause}{}", .undone.iter().map(|note| format!("\n{note}")).collect::<String>())]
+#[error("{cause}{}", .notes.iter().map(|note| format!("\n{note}")).collect::<String>())]
 pub struct InitError {
     /// The failure.
     pub cause: TableError,
-    /// What became of what had been programmed before it.
-    pub undone: Vec<String>,
+    /// What became of what had been programmed before it, or what else is wrong.
+    pub notes: Vec<String>,
 }
 
 impl From<TableError> for InitError {
     fn from(cause: TableError) -> Self {
-        Self { cause, undone: Vec::new() }
+        Self { cause, notes: Vec::new() }
     }
 }
 
@@ -73,11 +74,12 @@ impl<T: Tables> Pod<T> {
     /// Does what the command line says.
     ///
     /// # Errors
-    /// A family cannot be programmed or cleaned; nothing is left half redirected.
+    /// A family cannot be programmed, verified or cleaned; nothing is left half redirected.
     pub fn run(&self, args: &Args) -> Result<Outcome, InitError> {
         match &args.command {
+            None => self.program(&Redirection::from(&args.rules), args.dry_run),
+            Some(Command::Verify(rules)) => self.verify(&Redirection::from(rules)),
             Some(Command::Cleanup { dry_run }) => self.cleanup(*dry_run),
-            None => self.program(&Redirection::from(&args.program), args.program.dry_run),
         }
     }
 
@@ -93,28 +95,49 @@ impl<T: Tables> Pod<T> {
         }
         let mut done: Vec<(&T, State)> = Vec::new();
         for (tables, before) in planned {
-            let text = redirection.program(&before);
+            let text = redirection.program(tables.family(), &before);
             if dry_run {
                 outcome.dry_run(tables.family(), &text);
                 continue;
             }
             match tables.restore(&text) {
                 Ok(()) => done.push((tables, before)),
-                Err(error) => match self.excuse(error) {
-                    Ok(note) => outcome.notes.push(note),
-                    Err(error) => return Err(put_back(error, &done)),
-                },
+                Err(error) => {
+                    // One of the family's tables may have been changed all the same.
+                    let undone = put_back(tables, &before);
+                    match self.excuse(error) {
+                        Ok(note) => outcome.notes.push(note),
+                        Err(error) => return Err(put_all_back(error, undone, &done)),
+                    }
+                }
             }
         }
         for (tables, _) in &done {
-            verify(*tables, redirection).map_err(|error| put_back(error, &done))?;
-            outcome.notes.push(format!(
-                "{}: inbound TCP goes to port {} by chain {CHAIN}",
-                tables.family(),
-                redirection.inbound_port
-            ));
+            verify(*tables, redirection).map_err(|error| put_all_back(error, None, &done))?;
+            outcome.notes.push(in_force(tables.family(), redirection));
         }
         Ok(outcome)
+    }
+
+    /// Looks at every family, so that all that is wrong is said at once.
+    fn verify(&self, redirection: &Redirection) -> Result<Outcome, InitError> {
+        let mut outcome = Outcome::default();
+        let mut wrong = Vec::new();
+        for tables in &self.families {
+            let verified = verify(tables, redirection);
+            let note = verified.map(|()| in_force(tables.family(), redirection));
+            match note.or_else(|error| self.excuse(error)) {
+                Ok(note) => outcome.notes.push(note),
+                Err(error) => wrong.push(error),
+            }
+        }
+        let mut wrong = wrong.into_iter();
+        match wrong.next() {
+            None => Ok(outcome),
+            Some(cause) => {
+                Err(InitError { cause, notes: wrong.map(|error| error.to_string()).collect() })
+            }
+        }
     }
 
     fn cleanup(&self, dry_run: bool) -> Result<Outcome, InitError> {
@@ -161,36 +184,55 @@ impl Outcome {
     }
 }
 
-/// Reads back what was written: a command's word is not proof.
+fn in_force(family: Family, redirection: &Redirection) -> String {
+    let Redirection { inbound_port, outbound_port, .. } = redirection;
+    format!(
+        "{family}: TCP that comes in goes to port {inbound_port}, that goes out to {outbound_port}"
+    )
+}
+
+/// Reads back what should be there: a command's word is not proof.
 fn verify(tables: &impl Tables, redirection: &Redirection) -> Result<(), TableError> {
-    if redirection.is_in(&tables.look()?) {
+    let family = tables.family();
+    let faults = redirection.faults(family, &tables.look()?);
+    if faults.is_empty() {
         return Ok(());
     }
     Err(TableError {
-        family: tables.family(),
-        command: tables.family().command(),
+        family,
+        command: family.command(),
         cause: Cause::NotInForce,
-        detail: "the rules that were programmed are not there".to_owned(),
+        detail: format!("the rules are not in force: {}", faults.join("; ")),
     })
 }
 
-/// Puts back the families that this run programmed. Where our chain stood before, an
-/// earlier run redirects a pod that may be running, and the safe thing is to let it.
-fn put_back<T: Tables>(cause: impl Into<InitError>, done: &[(&T, State)]) -> InitError {
+/// What became of the family that failed, then of those that this run programmed before.
+fn put_all_back<T: Tables>(
+    cause: impl Into<InitError>,
+    failed: Option<String>,
+    done: &[(&T, State)],
+) -> InitError {
     let mut error = cause.into();
-    for (tables, before) in done {
-        let family = tables.family();
-        if before.chain.is_some() {
-            error.undone.push(format!("{family}: left redirected, as it was before"));
-            continue;
-        }
-        let cleaned = tables
-            .look()
-            .and_then(|state| state.cleanup().map_or(Ok(()), |text| tables.restore(&text)));
-        error.undone.push(match cleaned {
-            Ok(()) => format!("{family}: taken back"),
-            Err(error) => format!("{family}: could not be taken back: {error}"),
-        });
-    }
+    error.notes.extend(failed);
+    error.notes.extend(done.iter().filter_map(|(tables, before)| put_back(*tables, before)));
     error
+}
+
+/// Takes back what this run changed in a family, and says so; nothing where it changed
+/// nothing. Where our chains stood before, an earlier run redirects a pod that may be
+/// running, and the safe thing is to let it.
+fn put_back(tables: &impl Tables, before: &State) -> Option<String> {
+    let family = tables.family();
+    if before.has_a_chain() {
+        return Some(format!("{family}: left redirected, as it was before"));
+    }
+    let cleaned = match tables.look().map(|state| state.cleanup()) {
+        Ok(None) => return None,
+        Ok(Some(text)) => tables.restore(&text),
+        Err(error) => Err(error),
+    };
+    Some(match cleaned {
+        Ok(()) => format!("{family}: taken back"),
+        Err(error) => format!("{family}: could not be taken back: {error}"),
+    })
 }

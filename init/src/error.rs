@@ -70,11 +70,12 @@ impl Cause {
                 "let the init container run as uid 0 with the capability NET_ADMIN"
             }
             (Self::NoKernelSupport, Family::V4) => {
-                "load the kernel modules nft_chain_nat, nft_compat and xt_REDIRECT on the node"
+                "load the kernel modules nft_chain_nat, nft_compat, xt_REDIRECT, xt_owner, \
+                 xt_conntrack and xt_connmark on the node"
             }
             (Self::NoKernelSupport, Family::V6) => {
-                "load the kernel modules nft_chain_nat, nft_compat and xt_REDIRECT on the node, \
-                 or give the pod no IPv6 address"
+                "load the kernel modules nft_chain_nat, nft_compat, xt_REDIRECT, xt_owner, \
+                 xt_conntrack and xt_connmark on the node, or give the pod no IPv6 address"
             }
             (Self::Refused, _) => "see what the command says",
             (Self::NotInForce, _) => {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::process::{Command, Output, Stdio};
 
+use crate::state::TABLES;
 use crate::{Cause, State, TableError, Tables};
 
 /// An address family.
@@ -16,7 +17,7 @@ pub enum Family {
     V6,
 }
 
-/// A family's `nat` table in this network namespace.
+/// A family's tables in this network namespace.
 #[derive(Debug)]
 pub struct Iptables(pub Family);
 
@@ -92,8 +93,11 @@ impl Tables for Iptables {
         };
         let tables = iptables::new(self.0 == Family::V6).map_err(failed)?;
         // `list_table` would take a command that failed for an empty table.
-        let output = tables.execute("nat", "-S").map_err(failed)?;
-        Ok(State::parse(&self.checked(command, &output)?))
+        let [nat, mangle] = TABLES.map(|table| {
+            let output = tables.execute(table, "-S").map_err(failed)?;
+            self.checked(command, &output)
+        });
+        Ok(State::parse(&nat?, &mangle?))
     }
 
     fn restore(&self, text: &str) -> Result<(), TableError> {

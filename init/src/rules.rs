@@ -1,124 +1,151 @@
-//! The rules as text, and what is read back from the kernel: pure functions.
+//! What a family's tables should say: pure functions.
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
-/// Our chain in the `nat` table of either family.
-pub const CHAIN: &str = "REMORA_INBOUND";
-/// The one jump to it, without `-A PREROUTING`.
-const JUMP: &str = "-p tcp -j REMORA_INBOUND";
-/// The sidecar's own ports besides the inbound one: admin, outbound, metrics, health.
-const OWN_PORTS: [u16; 4] = [16000, 16001, 16020, 16021];
+use crate::state::{Found, PLACES, Place, State, TABLES};
+use crate::{Cidr, Family, Ports};
+
+/// Our chain for connections that come in, in either table.
+pub(crate) const INBOUND: &str = "REMORA_INBOUND";
+/// Our chain for connections that go out, in either table.
+pub(crate) const OUTBOUND: &str = "REMORA_OUTBOUND";
+
+/// The sidecar's own ports besides the two that are redirected to: admin, metrics, health.
+const OWN_PORTS: [u16; 3] = [16000, 16020, 16021];
+/// The bit of a connection's mark that says it has come by our rules. Only rules set marks
+/// of connections; those that an app gives its packets are something else.
+const SEEN: &str = "0x10000/0x10000";
 
 /// What is redirected where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirection {
-    /// Where redirected connections go.
+    /// Where redirected connections go that come in.
     pub inbound_port: u16,
-    /// The application's ports that are not redirected.
-    pub excluded_ports: Vec<u16>,
-}
-
-/// What a family's `nat` table has of ours.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct State {
-    /// Our chain's rules in order, if the chain exists.
-    pub chain: Option<Vec<String>>,
-    /// Every rule of PREROUTING that jumps to our chain, without `-A PREROUTING`.
-    pub jumps: Vec<String>,
-    /// Whether the first of them is PREROUTING's first rule.
-    pub is_first: bool,
+    /// Where redirected connections go that go out.
+    pub outbound_port: u16,
+    /// Whose own connections go out as they are: the sidecar's.
+    pub proxy_uid: u32,
+    /// The application's ports that others reach directly.
+    pub skip_inbound_ports: Vec<Ports>,
+    /// Others' ports that the application reaches directly.
+    pub skip_outbound_ports: Vec<Ports>,
+    /// Others' addresses that the application reaches directly.
+    pub skip_outbound_cidrs: Vec<Cidr>,
 }
 
 impl Redirection {
-    /// Our chain's rules, as `iptables -S` prints them.
-    pub fn rules(&self) -> Vec<String> {
-        let returns = OWN_PORTS
-            .iter()
-            .chain([&self.inbound_port])
-            .chain(&self.excluded_ports)
-            .map(|port| format!("-A {CHAIN} -p tcp -m tcp --dport {port} -j RETURN"));
-        let redirect = format!("-A {CHAIN} -p tcp -j REDIRECT --to-ports {}", self.inbound_port);
-        [format!("-A {CHAIN} -i lo -j RETURN")]
-            .into_iter()
-            .chain(returns)
-            .chain([redirect])
-            .collect()
-    }
-
-    /// What makes a table in this state redirect, as input of `iptables-restore --noflush`.
-    pub fn program(&self, state: &State) -> String {
-        let mut lines = vec![format!(":{CHAIN} - [0:0]")];
-        lines.extend(self.rules());
-        if !state.has_the_jump() {
-            lines.extend(state.deletions());
-            lines.push(format!("-I PREROUTING 1 {JUMP}"));
+    /// What makes a family's tables in this state redirect, as input of
+    /// `iptables-restore --noflush`. The redirection comes before the guard, which would
+    /// cut connections that nobody has marked.
+    pub fn program(&self, family: Family, before: &State) -> String {
+        let mut text = String::new();
+        for table in TABLES {
+            let mut lines = Vec::new();
+            for (place, found) in before.of_table(table) {
+                lines.push(format!(":{} - [0:0]", place.chain));
+                lines.extend(self.rules(family, place));
+                if !found.has_the_jump(place) {
+                    lines.extend(found.deletions(place));
+                    lines.push(format!("-I {} 1 {}", place.hook, place.jump()));
+                }
+            }
+            text += &restorable(table, &lines);
         }
-        table(&lines)
+        text
     }
 
-    /// Whether a table in this state redirects as asked for.
-    pub fn is_in(&self, state: &State) -> bool {
+    /// What a family's tables in this state lack, or have too much; nothing where they
+    /// redirect as asked for.
+    pub fn faults(&self, family: Family, state: &State) -> Vec<String> {
+        let faults = PLACES.iter().zip(state.found());
+        faults.flat_map(|(place, found)| self.faults_at(family, place, found)).collect()
+    }
+
+    fn faults_at(&self, family: Family, place: &Place, found: &Found) -> Vec<String> {
+        let Place { table, hook, chain } = place;
+        let mut faults = Vec::new();
+        if !found.has_the_jump(place) {
+            faults.push(format!("{table}: {hook} does not go to {chain} first, and once"));
+        }
+        let Some(rules) = &found.chain else {
+            faults.push(format!("{table}: there is no chain {chain}"));
+            return faults;
+        };
         // Some versions of iptables print the match that `--dport` implies, some do not.
         let bare = |rule: &String| rule.replace(" -m tcp", "");
-        let is_same =
-            |chain: &Vec<String>| chain.iter().map(bare).eq(self.rules().iter().map(bare));
-        state.has_the_jump() && state.chain.as_ref().is_some_and(is_same)
+        let is: Vec<String> = rules.iter().map(bare).collect();
+        let should: Vec<String> = self.rules(family, place).iter().map(bare).collect();
+        let lacks = should.iter().filter(|rule| !is.contains(rule));
+        faults.extend(lacks.map(|rule| format!("{table}: lacks {rule}")));
+        let others = is.iter().filter(|rule| !should.contains(rule));
+        faults.extend(others.map(|rule| format!("{table}: has {rule}, which is not ours")));
+        if faults.is_empty() && is != should {
+            faults.push(format!("{table}: the rules of {chain} are doubled or out of order"));
+        }
+        faults
+    }
+
+    /// The rules of our chain at a place, as `iptables -S` prints them.
+    fn rules(&self, family: Family, place: &Place) -> Vec<String> {
+        let rules = match (place.table, place.chain) {
+            ("nat", INBOUND) => self.inbound(),
+            ("nat", _) => self.outbound(family),
+            (_, INBOUND) => guard("-i lo"),
+            _ => guard("-o lo"),
+        };
+        rules.into_iter().map(|rule| format!("-A {} {rule}", place.chain)).collect()
+    }
+
+    fn inbound(&self) -> Vec<String> {
+        let own = OWN_PORTS.iter().chain([&self.inbound_port, &self.outbound_port]);
+        let skipped = own.map(|port| Ports::from(*port)).chain(self.skip_inbound_ports.clone());
+        let mut rules = vec!["-i lo -j RETURN".to_owned(), mark()];
+        rules.extend(skipped.map(|ports| to_ports_returns(&ports)));
+        rules.push(redirect(self.inbound_port));
+        rules
+    }
+
+    /// A connection to a pod's own address goes by loopback, too.
+    fn outbound(&self, family: Family) -> Vec<String> {
+        let mut rules = vec!["-o lo -j RETURN".to_owned(), mark()];
+        rules.push(format!("-m owner --uid-owner {} -j RETURN", self.proxy_uid));
+        let cidrs = self.skip_outbound_cidrs.iter().filter(|cidr| cidr.family() == family);
+        rules.extend(cidrs.map(|cidr| format!("-d {cidr} -j RETURN")));
+        rules.extend(self.skip_outbound_ports.iter().map(to_ports_returns));
+        rules.push(redirect(self.outbound_port));
+        rules
     }
 }
 
-impl State {
-    /// Reads the output of `iptables -t nat -S`.
-    pub fn parse(listing: &str) -> Self {
-        let mut state = Self::default();
-        let mut is_first_rule = true;
-        for line in listing.lines().map(str::trim_end) {
-            if line == format!("-N {CHAIN}") {
-                state.chain.get_or_insert_default();
-            } else if line.starts_with(&format!("-A {CHAIN} ")) {
-                state.chain.get_or_insert_default().push(line.to_owned());
-            } else if let Some(rule) = line.strip_prefix("-A PREROUTING ") {
-                if rule.split(' ').any(|word| word == CHAIN) {
-                    state.is_first |= is_first_rule && state.jumps.is_empty();
-                    state.jumps.push(rule.to_owned());
-                }
-                is_first_rule = false;
-            }
-        }
-        state
-    }
-
-    /// Whether there is nothing of ours.
-    pub fn is_clean(&self) -> bool {
-        self.chain.is_none() && self.jumps.is_empty()
-    }
-
-    /// What takes everything of ours out of a table in this state, as input of
-    /// `iptables-restore --noflush`; none if there is nothing.
-    pub fn cleanup(&self) -> Option<String> {
-        if self.is_clean() {
-            return None;
-        }
-        let mut lines = self.deletions();
-        if self.chain.is_some() {
-            lines.extend([format!("-F {CHAIN}"), format!("-X {CHAIN}")]);
-        }
-        Some(table(&lines))
-    }
-
-    fn has_the_jump(&self) -> bool {
-        self.is_first && self.jumps == [JUMP]
-    }
-
-    fn deletions(&self) -> Vec<String> {
-        self.jumps.iter().map(|jump| format!("-D PREROUTING {jump}")).collect()
-    }
+/// `nat` sees the first packet of a connection and no other. What connection tracking takes
+/// for no connection at all it never sees, nor a connection that was there before: both
+/// would pass as if there were no redirection.
+fn guard(loopback: &str) -> Vec<String> {
+    vec![
+        format!("{loopback} -j RETURN"),
+        "-m conntrack --ctstate INVALID -j DROP".to_owned(),
+        format!("-m conntrack --ctstate ESTABLISHED -m connmark ! --mark {SEEN} -j DROP"),
+    ]
 }
 
-fn table(lines: &[String]) -> String {
-    let mut text = String::from("*nat\n");
+fn mark() -> String {
+    format!("-j CONNMARK --set-xmark {SEEN}")
+}
+
+fn to_ports_returns(ports: &Ports) -> String {
+    format!("-p tcp -m tcp --dport {ports} -j RETURN")
+}
+
+fn redirect(port: u16) -> String {
+    format!("-p tcp -j REDIRECT --to-ports {port}")
+}
+
+/// The lines as input of `iptables-restore`.
+pub(crate) fn restorable(table: &str, lines: &[String]) -> String {
+    let mut text = format!("*{table}\n");
     for line in lines {
         // A String takes whatever is written to it.
         let _ = writeln!(text, "{line}");

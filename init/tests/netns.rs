@@ -59,14 +59,30 @@ impl Stubs {
 
 #[test]
 fn both_families_are_redirected() {
-    let rules = succeeds(&format!("{SAVE} $INIT --exclude-port 9090; save"));
-    let rule = |text: &str| rules.matches(text).count();
-    assert_eq!(rule("-A PREROUTING -p tcp -j REMORA_INBOUND\n"), 2, "{rules}");
-    assert_eq!(rule("-A REMORA_INBOUND -i lo -j RETURN\n"), 2, "{rules}");
-    for port in [16000, 16001, 16006, 16020, 16021, 9090] {
-        assert_eq!(rule(&format!("--dport {port} -j RETURN\n")), 2, "{rules}");
+    let skip = "--skip-inbound-ports 9090 --skip-outbound-ports 5432,8000-8010 \
+                --skip-outbound-cidrs 10.9.0.0/16,fd09::/32";
+    let rules = succeeds(&format!("{SAVE} $INIT {skip}; save"));
+    let rule = |text: &str| rules.matches(&format!("{text}\n")).count();
+    // Two families, and of each the tables nat and mangle.
+    assert_eq!(rule("-A PREROUTING -p tcp -j REMORA_INBOUND"), 4, "{rules}");
+    assert_eq!(rule("-A OUTPUT -p tcp -j REMORA_OUTBOUND"), 4, "{rules}");
+    assert_eq!(rule("-A REMORA_INBOUND -i lo -j RETURN"), 4, "{rules}");
+    assert_eq!(rule("-A REMORA_OUTBOUND -o lo -j RETURN"), 4, "{rules}");
+    for port in ["16000", "16001", "16006", "16020", "16021", "9090"] {
+        let returns = format!("-A REMORA_INBOUND -p tcp -m tcp --dport {port} -j RETURN");
+        assert_eq!(rule(&returns), 2, "{rules}");
     }
-    assert_eq!(rule("-A REMORA_INBOUND -p tcp -j REDIRECT --to-ports 16006\n"), 2, "{rules}");
+    for port in ["5432", "8000:8010"] {
+        let returns = format!("-A REMORA_OUTBOUND -p tcp -m tcp --dport {port} -j RETURN");
+        assert_eq!(rule(&returns), 2, "{rules}");
+    }
+    for cidr in ["10.9.0.0/16", "fd09::/32"] {
+        assert_eq!(rule(&format!("-A REMORA_OUTBOUND -d {cidr} -j RETURN")), 1, "{rules}");
+    }
+    assert_eq!(rule("-A REMORA_OUTBOUND -m owner --uid-owner 16006 -j RETURN"), 2, "{rules}");
+    assert_eq!(rule("-A REMORA_INBOUND -p tcp -j REDIRECT --to-ports 16006"), 2, "{rules}");
+    assert_eq!(rule("-A REMORA_OUTBOUND -p tcp -j REDIRECT --to-ports 16001"), 2, "{rules}");
+    succeeds(&format!("$INIT {skip}; $INIT verify {skip}"));
 }
 
 #[test]
@@ -75,15 +91,20 @@ fn running_again_changes_nothing() {
 }
 
 #[test]
-fn doubled_missing_and_displaced_rules_are_repaired() {
+fn doubled_missing_and_displaced_rules_are_found_and_repaired() {
     succeeds(&format!(
         "{SAVE} $INIT; good=$(save)
-         repaired() {{ $INIT; test \"$(save)\" = \"$good\"; }}
+         repaired() {{
+             status=0; $INIT verify || status=$?; test $status = 1
+             $INIT; $INIT verify; test \"$(save)\" = \"$good\"
+         }}
          iptables -t nat -A PREROUTING -p tcp -j REMORA_INBOUND; repaired
          ip6tables -t nat -A REMORA_INBOUND -p tcp -j REDIRECT --to-ports 16006; repaired
-         ip6tables -t nat -F REMORA_INBOUND; repaired
-         iptables -t nat -D PREROUTING 1; repaired
-         iptables -t nat -I REMORA_INBOUND 1 -j RETURN; repaired"
+         ip6tables -t nat -F REMORA_OUTBOUND; repaired
+         iptables -t nat -D OUTPUT 1; repaired
+         iptables -t nat -I REMORA_OUTBOUND 1 -m owner --uid-owner 0 -j RETURN; repaired
+         ip6tables -t mangle -D OUTPUT 1; repaired
+         iptables -t mangle -F REMORA_INBOUND; repaired"
     ));
     let order = succeeds(
         "$INIT; iptables -t nat -I PREROUTING 1 -p udp -j ACCEPT; $INIT
@@ -95,10 +116,23 @@ fn doubled_missing_and_displaced_rules_are_repaired() {
 }
 
 #[test]
+fn verify_says_what_is_missing() {
+    let output = in_netns("$INIT; ip6tables -t nat -F REMORA_OUTBOUND; $INIT verify", None);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let missing = "IPv6: ip6tables: the rules are not in force: nat: lacks -A REMORA_OUTBOUND";
+    assert!(stderr.contains(missing), "{stderr}");
+    assert!(!stderr.contains("IPv4: iptables:"), "{stderr}");
+    let powerless = in_netns("setpriv --bounding-set -net_admin $INIT verify", None);
+    assert_eq!(powerless.status.code(), Some(4), "it cannot look");
+}
+
+#[test]
 fn cleanup_leaves_nothing_of_ours_and_everything_else() {
     succeeds(&format!(
         "{SAVE}
          iptables -t nat -A PREROUTING -p udp -j ACCEPT; ip6tables -t nat -N OTHER
+         for t in iptables ip6tables; do $t -t mangle -A OUTPUT -p udp -j ACCEPT; done
          before=$(save); $INIT; $INIT cleanup; test \"$(save)\" = \"$before\"
          $INIT cleanup; test \"$(save)\" = \"$before\""
     ));
@@ -111,15 +145,16 @@ fn a_dry_run_changes_nothing() {
          $INIT; before=$(save); $INIT cleanup --dry-run; test \"$(save)\" = \"$before\""
     ));
     assert_eq!(output.matches("REDIRECT --to-ports 16006").count(), 2, "{output}");
-    assert_eq!(output.matches("-X REMORA_INBOUND").count(), 2, "{output}");
+    assert_eq!(output.matches("-X REMORA_INBOUND").count(), 4, "{output}");
+    assert_eq!(output.matches("-X REMORA_OUTBOUND").count(), 4, "{output}");
 }
 
 #[test]
 fn what_a_dry_run_prints_can_be_restored() {
     succeeds(&format!(
         "{SAVE} rules=$($INIT --dry-run)
-         echo \"$rules\" | sed -n '/IPv4/,/COMMIT/p' | iptables-restore --noflush
-         echo \"$rules\" | sed -n '/IPv6/,/COMMIT/p' | ip6tables-restore --noflush
+         echo \"$rules\" | sed '/# IPv6/,$d' | iptables-restore --noflush
+         echo \"$rules\" | sed '1,/# IPv6/d' | ip6tables-restore --noflush
          by_hand=$(save); $INIT cleanup; $INIT; test \"$(save)\" = \"$by_hand\""
     ));
 }
@@ -156,7 +191,7 @@ fn a_restore_that_only_says_yes_is_found_out() {
     stubs.command("ip6tables-restore", "cat >/dev/null");
     let (status, stderr) = fails_clean(&stubs, "");
     assert_eq!(status, 1, "{stderr}");
-    assert!(stderr.contains("the rules that were programmed are not there"), "{stderr}");
+    assert!(stderr.contains("the rules are not in force: nat: PREROUTING does not go"), "{stderr}");
     assert!(stderr.contains("IPv4: taken back"), "{stderr}");
 }
 
@@ -202,7 +237,9 @@ fn net_admin_is_all_that_is_needed() {
 fn help_teaches() {
     let output = Command::new(BINARY).arg("--help").output().expect("runs");
     let help = String::from_utf8_lossy(&output.stdout);
-    for part in ["Examples:", "Exit status:", "--exclude-port", "--dry-run", "cleanup"] {
+    for part in
+        ["Examples:", "Exit status:", "--skip-inbound-ports", "--dry-run", "verify", "cleanup"]
+    {
         assert!(help.contains(part), "{help}");
     }
     let wrong = Command::new(BINARY).arg("--inbound-port=x").output().expect("runs");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::limits::Limits;
+
 /// The init container that programs the redirection.
 pub const INIT_CONTAINER: &str = "remora-init";
 /// The native sidecar: an init container that restarts always.
@@ -12,8 +14,10 @@ pub const AGENT_VOLUME: &str = "remora-agent";
 pub const CA_VOLUME: &str = "remora-ca";
 /// The volume with the token by which the agent knows the pod.
 pub const TOKEN_VOLUME: &str = "remora-token";
+/// The volume in which the sidecar keeps the last good policy for its next start.
+pub(crate) const SNAPSHOT_VOLUME: &str = "remora-snapshot";
 /// Every volume that may be ours.
-pub const OWN_VOLUMES: [&str; 3] = [AGENT_VOLUME, CA_VOLUME, TOKEN_VOLUME];
+pub const OWN_VOLUMES: [&str; 4] = [AGENT_VOLUME, CA_VOLUME, TOKEN_VOLUME, SNAPSHOT_VOLUME];
 
 /// What the names of all our annotations begin with.
 pub const ANNOTATION_PREFIX: &str = "remora.dev/";
@@ -53,6 +57,10 @@ pub const MAX_PROBES_BYTES: usize = 64 << 10;
 /// Where the sidecar finds what connects it to the agent.
 pub(crate) const AGENT_MOUNT: &str = "/run/remora";
 
+/// Where the sidecar keeps the last good policy: in a volume, which outlives its container
+/// and ends with the pod.
+pub(crate) const SNAPSHOT_MOUNT: &str = "/var/lib/remora";
+
 /// How a sidecar reaches the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentAddress {
@@ -72,6 +80,8 @@ pub struct InjectConfig {
     pub init_image: String,
     /// The image of the sidecar.
     pub sidecar_image: String,
+    /// What peers may cost a sidecar, which a pod may tighten.
+    pub limits: Limits,
 }
 
 impl Default for InjectConfig {
@@ -82,6 +92,7 @@ impl Default for InjectConfig {
             agent: AgentAddress::Url(AGENT_URL.to_owned()),
             init_image: format!("remora/init:{version}"),
             sidecar_image: format!("remora/sidecar:{version}"),
+            limits: Limits::default(),
         }
     }
 }

@@ -17,11 +17,13 @@ mod check;
 mod config;
 mod error;
 mod file;
+mod limits;
 mod mutate;
 mod probes;
 mod quantity;
 mod render;
 mod settings;
+mod skip;
 mod status;
 #[cfg(feature = "webhook")]
 pub mod webhook;
@@ -35,5 +37,6 @@ pub use config::{
 };
 pub use error::InjectError;
 pub use file::{Refused, Rewritten, rewrite};
+pub use limits::{LIMITS, Limit, Limits, Setting, Unit};
 pub use mutate::{inject, uninject};
 pub use workload::is_injected;

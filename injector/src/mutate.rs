@@ -27,7 +27,7 @@ pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectEr
     let workload = Workload::of(&root)?;
     let template = workload.template(&root)?;
     check::injectable(&template, workload)?;
-    let settings = Settings::read(&root, workload, &template)?;
+    let settings = Settings::read(&root, workload, &template, &config.limits)?;
     let calls = Calls::read(&template)?;
     let volumes = volumes(&config.agent, &template, workload)?;
     let default_container = default_container(&template)?;
@@ -46,8 +46,10 @@ pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectEr
     annotations.insert(STATUS_ANNOTATION.to_owned(), status.into());
     let spec = object_in(pod, "spec")?;
     calls.rewrite(spec);
-    list_in(spec, "initContainers")?
-        .splice(0..0, [init_container(config), sidecar_container(config, &settings, &calls)]);
+    list_in(spec, "initContainers")?.splice(
+        0..0,
+        [init_container(config, &settings), sidecar_container(config, &settings, &calls)],
+    );
     list_in(spec, "volumes")?.extend(volumes);
     Ok(manifest)
 }

@@ -7,7 +7,8 @@ use crate::InjectError;
 use crate::check;
 use crate::config::{
     AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
-    INIT_CONTAINER, InjectConfig, PROXY_UID, SIDECAR_CONTAINER, TOKEN_AUDIENCE, TOKEN_VOLUME,
+    INIT_CONTAINER, InjectConfig, OUTBOUND_PORT, PROXY_UID, SIDECAR_CONTAINER, SNAPSHOT_MOUNT,
+    SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 use crate::probes::Calls;
 use crate::settings::Settings;
@@ -17,14 +18,17 @@ use crate::workload::Workload;
 const TOKEN_SECONDS: u32 = 3600;
 
 /// The init container: root with NET_ADMIN and nothing else, which is what iptables needs.
-pub(crate) fn init_container(config: &InjectConfig) -> Value {
+pub(crate) fn init_container(config: &InjectConfig, settings: &Settings) -> Value {
+    let ports =
+        [("--inbound-port", u32::from(INBOUND_PORT)), ("--outbound-port", OUTBOUND_PORT.into())];
+    let numbers = ports.into_iter().chain([("--proxy-uid", PROXY_UID)]);
+    let mut args: Vec<String> =
+        numbers.flat_map(|(flag, number)| [flag.to_owned(), number.to_string()]).collect();
+    args.extend(settings.skips.iter().cloned());
     json!({
         "name": INIT_CONTAINER,
         "image": config.init_image,
-        "args": [
-            "--inbound-port", INBOUND_PORT.to_string(),
-            "--proxy-uid", PROXY_UID.to_string(),
-        ],
+        "args": args,
         "resources": {
             "requests": {"cpu": "10m", "memory": "16Mi"},
             "limits": {"memory": "64Mi"},
@@ -53,7 +57,7 @@ pub(crate) fn sidecar_container(
         "image": config.sidecar_image,
         "args": ["run"],
         "restartPolicy": "Always",
-        "env": env(&config.agent, &settings.log_level, calls),
+        "env": env(&config.agent, settings, calls),
         "startupProbe": {
             "exec": {"command": ["/remora-sidecar", "ready"]},
             "periodSeconds": 1,
@@ -73,7 +77,7 @@ pub(crate) fn sidecar_container(
     })
 }
 
-fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
+fn env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
     let literal = |name: &str, value: &str| json!({"name": name, "value": value});
     let mut env = match agent {
         AgentAddress::Url(url) => vec![
@@ -93,7 +97,9 @@ fn env(agent: &AgentAddress, log_level: &str, calls: &Calls) -> Vec<Value> {
         from_field("REMORA_HOST_IP", "status.hostIP"),
     ]);
     env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
-    env.push(literal("REMORA_LOG", log_level));
+    env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
+    env.extend(settings.variables.iter().map(|(name, value)| literal(name, value)));
+    env.push(literal("REMORA_LOG", &settings.log_level));
     env
 }
 
@@ -102,38 +108,45 @@ fn from_field(name: &str, path: &str) -> Value {
 }
 
 /// Directories, not single files: only so do a renewed token and a rotated CA reach the pod.
-fn mounts(agent: &AgentAddress) -> Value {
-    match agent {
-        AgentAddress::Url(_) => json!([
-            {"name": CA_VOLUME, "mountPath": format!("{AGENT_MOUNT}/ca"), "readOnly": true},
-            {"name": TOKEN_VOLUME, "mountPath": format!("{AGENT_MOUNT}/token"), "readOnly": true},
-        ]),
-        AgentAddress::Sockets(_) => json!([{"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT}]),
-    }
+fn mounts(agent: &AgentAddress) -> Vec<Value> {
+    let read_only =
+        |name: &str, path: String| json!({"name": name, "mountPath": path, "readOnly": true});
+    let writable = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    let mut mounts = match agent {
+        AgentAddress::Url(_) => vec![
+            read_only(CA_VOLUME, format!("{AGENT_MOUNT}/ca")),
+            read_only(TOKEN_VOLUME, format!("{AGENT_MOUNT}/token")),
+        ],
+        AgentAddress::Sockets(_) => vec![writable(AGENT_VOLUME, AGENT_MOUNT)],
+    };
+    mounts.push(writable(SNAPSHOT_VOLUME, SNAPSHOT_MOUNT));
+    mounts
 }
 
-/// What the sidecar needs to reach the agent.
+/// What the sidecar needs to reach the agent, and to start without it.
 pub(crate) fn volumes(
     agent: &AgentAddress,
     template: &Field<'_>,
     workload: &Workload,
 ) -> Result<Vec<Value>, InjectError> {
-    match agent {
-        AgentAddress::Url(_) => Ok(vec![
+    let mut volumes = match agent {
+        AgentAddress::Url(_) => vec![
             // Optional, so that a pod which is there before the bundle starts, and its sidecar
             // says what it waits for, instead of a kubelet that cannot mount.
             json!({"name": CA_VOLUME, "configMap": {"name": CA_CONFIG_MAP, "optional": true}}),
             json!({"name": TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": {
                 "audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token",
             }}]}}),
-        ]),
+        ],
         AgentAddress::Sockets(directory) => {
             let path = directory.join(check::socket_directory(template, workload)?);
             // `Directory` holds the pod until the agent, which makes it, knows the pod.
-            Ok(vec![json!({
+            vec![json!({
                 "name": AGENT_VOLUME,
                 "hostPath": {"path": path.to_string_lossy(), "type": "Directory"},
-            })])
+            })]
         }
-    }
+    };
+    volumes.push(json!({"name": SNAPSHOT_VOLUME, "emptyDir": {}}));
+    Ok(volumes)
 }

@@ -6,13 +6,21 @@ mod tests;
 use remora_manifest::{Field, Segment};
 use serde_json::{Map, Value, json};
 
+use crate::limits::{LIMITS, Limits};
 use crate::quantity::Quantity;
+use crate::skip::{self, SKIP_INBOUND_PORTS, SKIP_OUTBOUND_CIDRS, SKIP_OUTBOUND_PORTS};
 use crate::workload::Workload;
 use crate::{ANNOTATION_PREFIX, InjectError, STATUS_ANNOTATION};
 
 const LOG_LEVEL: &str = "remora.dev/log-level";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const DEFAULT_LEVEL: &str = "info";
+
+const ACCESS_LOG: &str = "remora.dev/access-log";
+const FORMATS: [&str; 2] = ["json", "text"];
+const ACCESS_LOG_FIELDS: &str = "remora.dev/access-log-fields";
+/// More than the fields of any protocol take.
+const MAX_FIELDS_BYTES: usize = 256;
 
 /// A thousandth of a core, and 8 MiB, are what a sidecar cannot do without. The upper ends
 /// are beyond all use: what exceeds them is a slip of the unit.
@@ -34,22 +42,31 @@ const MEMORY: Resource = Resource {
     example: "128Mi",
 };
 
-/// Every annotation of ours that may be on a pod.
-const KNOWN: [&str; 6] = [
+/// Every annotation of ours that may be on a pod, beside the limits.
+const KNOWN: [&str; 11] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
     CPU.limit.annotation,
     MEMORY.request.annotation,
     MEMORY.limit.annotation,
     LOG_LEVEL,
+    ACCESS_LOG,
+    ACCESS_LOG_FIELDS,
+    SKIP_INBOUND_PORTS,
+    SKIP_OUTBOUND_PORTS,
+    SKIP_OUTBOUND_CIDRS,
 ];
 
 /// What a pod chooses for its sidecar.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) log_level: String,
+    /// Variables of what is not as usual: limits, and the access log.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The container's `resources`.
     pub(crate) resources: Value,
+    /// What the init container is told to leave alone: flags and their values.
+    pub(crate) skips: Vec<String>,
 }
 
 struct Resource {
@@ -81,6 +98,7 @@ impl Settings {
         object: &Field<'_>,
         workload: &Workload,
         template: &Field<'_>,
+        installed: &Limits,
     ) -> Result<Self, InjectError> {
         if !workload.is_pod()
             && let Some(annotations) = annotations(object)?
@@ -99,7 +117,15 @@ impl Settings {
             limits.extend(limit.map(given));
         }
         let resources = json!({"requests": requests, "limits": limits});
-        Ok(Self { log_level: log_level(annotations.as_ref())?, resources })
+        let annotations = annotations.as_ref();
+        let mut variables = installed.variables(annotations)?;
+        variables.extend(access_log(annotations)?);
+        Ok(Self {
+            log_level: log_level(annotations)?,
+            variables,
+            resources,
+            skips: skip::read(annotations)?,
+        })
     }
 }
 
@@ -160,8 +186,36 @@ fn log_level(annotations: Option<&Field<'_>>) -> Result<String, InjectError> {
     }
 }
 
+/// The access log's format, and the fields whose values it shows.
+fn access_log(annotations: Option<&Field<'_>>) -> Result<Vec<(&'static str, String)>, InjectError> {
+    let mut variables = Vec::new();
+    if let Some(field) = find(annotations, ACCESS_LOG)? {
+        let format = field.string()?;
+        if !FORMATS.contains(&format) {
+            let remedy = format!("write one of {}", FORMATS.join(", "));
+            return Err(field.error(format!("`{format}` is no format of the log"), remedy).into());
+        }
+        variables.push(("REMORA_ACCESS_LOG", format.to_owned()));
+    }
+    if let Some(field) = find(annotations, ACCESS_LOG_FIELDS)? {
+        let names = field.string()?;
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        let listed = names.len() <= MAX_FIELDS_BYTES && names.split(',').all(is_name);
+        if names != "*" && !listed {
+            let remedy = "write names of fields with commas between, such as key,file, or *";
+            return Err(field.error("is no list of a request's fields", remedy).into());
+        }
+        variables.push(("REMORA_ACCESS_LOG_FIELDS", names.to_owned()));
+    }
+    Ok(variables)
+}
+
 fn all_of_ours_known(annotations: &Field<'_>) -> Result<(), InjectError> {
-    for error in annotations.unknown(&KNOWN)? {
+    let limits = LIMITS.iter().map(|limit| limit.annotation);
+    let known: Vec<&str> = KNOWN.into_iter().chain(limits).collect();
+    for error in annotations.unknown(&known)? {
         if matches!(error.path.segments().last(), Some(Segment::Key(name)) if is_ours(name)) {
             let problem = "is no annotation of Remora's";
             return Err(InjectError::new(error.path, problem, error.remedy));
@@ -193,7 +247,10 @@ fn annotations<'a>(of: &Field<'a>) -> Result<Option<Field<'a>>, InjectError> {
     }
 }
 
-fn find<'a>(annotations: Option<&Field<'a>>, name: &str) -> Result<Option<Field<'a>>, InjectError> {
+pub(crate) fn find<'a>(
+    annotations: Option<&Field<'a>>,
+    name: &str,
+) -> Result<Option<Field<'a>>, InjectError> {
     annotations.map_or(Ok(None), |annotations| Ok(annotations.get(name)?))
 }
 

@@ -11,6 +11,7 @@ fn config(agent: AgentAddress) -> InjectConfig {
         agent,
         init_image: "remora/init:1".to_owned(),
         sidecar_image: "remora/sidecar:1".to_owned(),
+        ..InjectConfig::default()
     }
 }
 
@@ -56,7 +57,7 @@ fn a_pod_where_the_agent_has_sockets_is_this() {
         status,
         json!({
             "version": null, "containers": ["remora-init", "remora"],
-            "volumes": ["remora-agent"],
+            "volumes": ["remora-agent", "remora-snapshot"],
             "defaultContainer": "app",
             "probes": {"/probe/app/readiness": {"tcpSocket": {"port": 8080}}},
             "before": {"initContainers": "absent", "volumes": "absent", "annotations": "absent"},
@@ -73,7 +74,7 @@ fn a_deployment_in_a_cluster_is_this() {
         status,
         json!({
             "version": null, "containers": ["remora-init", "remora"],
-            "volumes": ["remora-ca", "remora-token"],
+            "volumes": ["remora-ca", "remora-token", "remora-snapshot"],
             "defaultContainer": "app",
             "probes": {
                 "/probe/warmer/startup": {"grpc": {"port": 9000, "service": "warm"}},
@@ -138,7 +139,7 @@ fn a_pod_without_a_namespace_is_in_default() {
         json!([{
             "name": "remora-agent",
             "hostPath": {"path": "/run/remora/pods/default_a", "type": "Directory"},
-        }])
+        }, {"name": "remora-snapshot", "emptyDir": {}}])
     );
 }
 

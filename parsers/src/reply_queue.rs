@@ -34,6 +34,11 @@ impl<R> ReplyQueue<R> {
         }
     }
 
+    /// Whether no reply is to come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Whether a further request has to wait.
     pub(crate) fn is_full(&self) -> bool {
         self.queue.len() >= self.cap

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use crate::prefix::Prefix;
+
 /// The label that holds a pod's namespace, without its source.
 pub const NAMESPACE_KEY: &str = "io.kubernetes.pod.namespace";
 
@@ -16,6 +18,12 @@ const RESERVED_PREFIX: &str = "io.cilium.k8s.";
 
 /// The source of every label that comes from Kubernetes.
 const KUBERNETES: &str = "k8s";
+
+/// The source of labels of what is no pod: `reserved:world`.
+const RESERVED: &str = "reserved";
+
+/// The source of a prefix's label: `cidr:10.0.0.0/8`.
+const CIDR: &str = "cidr";
 
 /// The labels of one endpoint, each key with its source: `k8s:app`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,16 +70,57 @@ impl Labels {
         Self(labels)
     }
 
+    /// The labels of an object of Kubernetes that is no pod.
+    pub fn of_object<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        labels.into_iter().map(|(key, value)| (kubernetes(key), value)).collect()
+    }
+
+    /// The labels of what is no pod: `host`, `world`.
+    #[must_use]
+    pub fn reserved(names: &[&str]) -> Self {
+        names.iter().map(|name| (format!("{RESERVED}:{name}"), "")).collect()
+    }
+
+    /// The labels of a part of the world.
+    #[must_use]
+    pub fn of_prefix(prefix: Prefix) -> Self {
+        [(format!("{CIDR}:{prefix}"), ""), (format!("{RESERVED}:world"), "")].into_iter().collect()
+    }
+
+    /// Whether these are of what is reserved under this name.
+    #[must_use]
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.0.contains_key(&format!("{RESERVED}:{name}"))
+    }
+
+    /// The same labels, and one more that is reserved.
+    #[must_use]
+    pub fn and_reserved(mut self, name: &str) -> Self {
+        self.0.insert(format!("{RESERVED}:{name}"), String::new());
+        self
+    }
+
+    /// The part of the world that these are the labels of.
+    #[must_use]
+    pub fn prefix(&self) -> Option<Prefix> {
+        let (full, _) = self.0.range(format!("{CIDR}:")..).next()?;
+        full.strip_prefix(CIDR)?.strip_prefix(':')?.parse().ok()
+    }
+
     /// Reads `k=v,k=v`. A key without a source is Kubernetes's, and without a
     /// namespace the labels are of one in `default`. An empty text is a pod in
-    /// `default` that has no labels of its own.
+    /// `default` that has no labels of its own. `reserved:host` and its like are
+    /// of no namespace and need no value.
     ///
     /// # Errors
     /// A [`LabelsError`] that names the entry.
     pub fn parse(text: &str) -> Result<Self, LabelsError> {
         let mut labels = BTreeMap::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let Some((key, value)) = entry.split_once('=') else {
+            let is_reserved = entry.starts_with("reserved:");
+            let Some((key, value)) =
+                entry.split_once('=').or_else(|| is_reserved.then_some((entry, "")))
+            else {
                 return Err(LabelsError::NoValue(entry.to_owned()));
             };
             if key.is_empty() {
@@ -82,7 +131,9 @@ impl Labels {
                 return Err(LabelsError::Twice(key));
             }
         }
-        labels.entry(kubernetes(NAMESPACE_KEY)).or_insert_with(|| "default".to_owned());
+        if !labels.keys().any(|key| key.starts_with("reserved:")) {
+            labels.entry(kubernetes(NAMESPACE_KEY)).or_insert_with(|| "default".to_owned());
+        }
         Ok(Self(labels))
     }
 
@@ -154,6 +205,17 @@ mod tests {
         let elsewhere = Labels::parse("k8s:io.kubernetes.pod.namespace=shop").expect("labels");
         assert_eq!(elsewhere.namespace(), Some("shop"));
         assert_eq!(Labels::parse("").expect("labels").namespace(), Some("default"));
+        let host = Labels::parse("reserved:host").expect("labels");
+        assert_eq!((host.to_string().as_str(), host.namespace()), ("reserved:host=", None));
+    }
+
+    #[test]
+    fn a_prefix_is_told_by_its_labels() {
+        let prefix = Prefix::read("fd00::/8").expect("a prefix");
+        let labels = Labels::of_prefix(prefix);
+        assert_eq!(labels.to_string(), "cidr:fd00::/8=,reserved:world=");
+        assert_eq!(labels.prefix(), Some(prefix));
+        assert_eq!(Labels::reserved(&["world"]).prefix(), None);
     }
 
     #[test]

@@ -26,15 +26,17 @@ mod encode;
 mod hosts;
 mod labels;
 mod matcher;
-
 mod model;
 mod pattern;
-
+mod peers;
+mod prefix;
 #[cfg(feature = "yaml")]
 mod read;
+mod refusal;
 mod selector;
 mod set;
 mod slice;
+mod view;
 
 pub use encode::{Encoded, Endpoint, encode};
 pub use hosts::{Holder, Hosts, HostsError, MAX_HOSTS, UNKNOWN, WORLD};
@@ -43,15 +45,19 @@ pub use labels::{
 };
 pub use matcher::{MAX_REGEX_BYTES, MAX_REGEXES};
 pub use model::{
-    Closed, IngressRule, L7Filter, L7Rule, Peers, Policy, PolicyError, PolicyKind, PolicyName,
-    PortRule, Reading, RefusedPolicy, Rule,
+    L7Filter, L7Rule, Mode, PeerRule, Policy, PolicyKind, PolicyName, Port, PortRange, PortRule,
+    Rule, Section,
 };
 pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_PROGRAM_BYTES, PatternError};
+pub use peers::{Cidr, ObjectSelector, Peer, Peers};
+pub use prefix::{Prefix, PrefixError};
 #[cfg(feature = "yaml")]
 pub use read::{is_policy, read_policy};
+pub use refusal::{Closed, PolicyError, Reading, RefusedPolicy};
 pub use selector::{Key, Operator, Requirement, Selector, Source};
 pub use set::{Inserted, PolicySet};
 pub use slice::{
     Admission, CompileError, Decision, MAX_PEERS, MAX_RANGES_OF_A_PORT, MAX_RULES, Problem, Reason,
     Slice, TrafficDirection, Verdict,
 };
+pub use view::{Catalog, CidrGroup, ClusterView, Identity, NamedPorts, ServiceBackends};

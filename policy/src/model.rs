@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::selector::Selector;
+use crate::{peers::Peers, selector::Selector};
 
 /// The kinds of policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,47 +93,56 @@ pub struct Policy {
 /// One `spec`, or one of `specs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
+    /// Where it stands: `shop/cache`, or `shop/cache specs[0]`.
+    pub path: String,
     /// Which endpoints it is about. The policy's namespace is part of it.
     pub subject: Selector,
-    /// What may reach them. `None` says nothing about ingress; `Some` denies
-    /// by default what none of its rules allows.
-    pub ingress: Option<Vec<IngressRule>>,
+    /// What may reach them; `None` says nothing about that.
+    pub ingress: Option<Section>,
+    /// What they may reach; `None` says nothing about that.
+    pub egress: Option<Section>,
+    /// Whether it is enforced, or only watched.
+    pub mode: Mode,
 }
 
-/// One entry of `ingress`.
+/// What becomes of what a rule does not allow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is denied.
+    #[default]
+    Enforce,
+    /// It is allowed, counted, and told of in the log.
+    Audit,
+}
+
+/// One direction of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IngressRule {
+pub struct Section {
+    /// Whether what no rule allows is denied.
+    pub default_deny: bool,
+    /// `ingress` or `egress`.
+    pub allow: Vec<PeerRule>,
+    /// `ingressDeny` or `egressDeny`: stronger than whatever allows.
+    pub deny: Vec<PeerRule>,
+}
+
+/// One entry of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerRule {
     /// Where it stands: `shop/cache ingress[0]`.
     pub path: String,
-    /// Who may come in.
+    /// Whom it is about.
     pub peers: Peers,
-    /// Through which ports; `None` is every port.
+    /// Which ports; `None` is every port.
     pub ports: Option<Vec<PortRule>>,
 }
 
-/// Whom a rule means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peers {
-    /// Anybody, known or not.
-    Any,
-    /// Who is selected by one of these. Without any: nobody.
-    Selected(Vec<Selector>),
-}
-
-impl Peers {
-    /// Whether some peer is surely meant by both, as far as the selectors
-    /// alone can tell.
+impl PeerRule {
+    /// Whether it names neither peers nor ports: then it allows and denies
+    /// nothing. It is how default deny alone is written.
     #[must_use]
-    pub fn overlap(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Any, Self::Any) => true,
-            (Self::Any, Self::Selected(some)) | (Self::Selected(some), Self::Any) => {
-                !some.is_empty()
-            }
-            (Self::Selected(ours), Self::Selected(theirs)) => ours
-                .iter()
-                .any(|our| theirs.iter().any(|their| our.includes(their) || their.includes(our))),
-        }
+    pub fn is_empty(&self) -> bool {
+        self.ports.is_none() && self.peers == Peers::Any
     }
 }
 
@@ -142,10 +151,62 @@ impl Peers {
 pub struct PortRule {
     /// Where it stands: `shop/cache ingress[0].toPorts[0]`.
     pub path: String,
-    /// Its TCP ports; at least one.
-    pub ports: Vec<u16>,
+    /// Its TCP ports. None, if all it names are of other transports.
+    pub ports: Vec<Port>,
     /// Which requests may pass; `None` is whatever may be sent.
     pub l7: Option<L7Filter>,
+}
+
+/// One entry of `ports`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// These numbers.
+    Numbers(PortRange),
+    /// What a container of the server calls so.
+    Named(String),
+}
+
+/// The ports from one to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last; not below the first.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Every port.
+    pub const ALL: Self = Self { first: 0, last: u16::MAX };
+
+    /// One port.
+    #[must_use]
+    pub const fn one(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    /// Whether it holds a port.
+    #[must_use]
+    pub const fn contains(&self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+
+    /// The ports that are in both.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> Option<Self> {
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        (first <= last).then_some(Self { first, last })
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ALL => f.write_str("any"),
+            Self { first, last } if first == last => write!(f, "{first}"),
+            Self { first, last } => write!(f, "{first}-{last}"),
+        }
+    }
 }
 
 /// An L7 protocol and the requests of it that may pass.
@@ -164,74 +225,4 @@ pub struct L7Rule {
     pub path: String,
     /// All of these must match. None: every request does.
     pub keys: BTreeMap<String, String>,
-}
-
-/// What came of reading a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
-    /// It was understood whole.
-    Accepted(Policy),
-    /// It was not. What it is about stays closed.
-    Refused(RefusedPolicy),
-}
-
-/// A policy that cannot be enforced as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedPolicy {
-    /// Its name, or a stand-in that says where it was read.
-    pub name: PolicyName,
-    /// Its kind.
-    pub kind: PolicyKind,
-    /// What it closes as long as no good version of it is known.
-    pub closes: Vec<Closed>,
-    /// Everything that is wrong with it; at least one.
-    pub errors: Vec<PolicyError>,
-    /// What its author should know besides.
-    pub warnings: Vec<String>,
-}
-
-/// Endpoints that a refused policy closes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// Only endpoints of this namespace; `None` is every namespace.
-    pub namespace: Option<String>,
-    /// Only endpoints that it selects; `None`, because it could not be read,
-    /// is all of them.
-    pub selector: Option<Selector>,
-    /// Nothing comes in.
-    pub ingress: bool,
-    /// Nothing goes out.
-    pub egress: bool,
-}
-
-impl Closed {
-    /// Whether it is about an endpoint with these labels.
-    #[must_use]
-    pub fn covers(&self, labels: &crate::Labels) -> bool {
-        let here = self.namespace.as_deref().is_none_or(|own| labels.namespace() == Some(own));
-        here && self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
-    }
-}
-
-/// One thing that is wrong with a policy, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}: {field}: {message}", file.as_deref().unwrap_or("-"))]
-pub struct PolicyError {
-    /// The file, if it came from one.
-    pub file: Option<String>,
-    /// The line there, from 1.
-    pub line: u32,
-    /// The field: `spec.ingress[0].toPorts[0]`.
-    pub field: String,
-    /// What is wrong, and the remedy.
-    pub message: String,
-}
-
-impl RefusedPolicy {
-    /// All errors, one on each line.
-    #[must_use]
-    pub fn report(&self) -> String {
-        let lines: Vec<_> = self.errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    }
 }

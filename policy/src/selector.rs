@@ -36,6 +36,8 @@ pub enum Source {
     Any,
     /// `k8s:`.
     Kubernetes,
+    /// `reserved:`: what is no pod.
+    Reserved,
 }
 
 /// What must hold for a label.
@@ -52,10 +54,41 @@ pub enum Operator {
 }
 
 impl Selector {
+    /// Who has all these labels of Kubernetes.
+    pub(crate) fn of_labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let requirement = |(name, value): (&str, &str)| Requirement {
+            key: Key { source: Source::Kubernetes, name: name.to_owned() },
+            operator: Operator::In(vec![value.to_owned()]),
+        };
+        Self { requirements: labels.into_iter().map(requirement).collect() }
+    }
+
+    /// Who has a reserved label.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn reserved(name: &str) -> Self {
+        Self {
+            requirements: vec![Requirement {
+                key: Key { source: Source::Reserved, name: name.to_owned() },
+                operator: Operator::Exists,
+            }],
+        }
+    }
+
+    /// Whether it is about what is reserved, so that no namespace is meant.
+    #[must_use]
+    pub fn names_a_reserved(&self) -> bool {
+        self.requirements.iter().any(|requirement| requirement.key.source == Source::Reserved)
+    }
+
     /// Whether it selects an endpoint with these labels.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements.iter().all(|requirement| requirement.holds(labels))
+    }
+
+    /// The requirements that keep it from selecting an endpoint.
+    pub fn misses<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Requirement> {
+        self.requirements.iter().filter(|requirement| !requirement.holds(labels))
     }
 
     /// Whether it says itself which namespaces it means.
@@ -111,6 +144,7 @@ impl Requirement {
             let of_source = match self.key.source {
                 Source::Any => true,
                 Source::Kubernetes => source == "k8s",
+                Source::Reserved => source == "reserved",
             };
             (of_source && name == self.key.name).then_some(value)
         })
@@ -130,6 +164,20 @@ impl fmt::Display for Key {
         match self.source {
             Source::Any => f.write_str(&self.name),
             Source::Kubernetes => write!(f, "k8s:{}", self.name),
+            Source::Reserved => write!(f, "reserved:{}", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match &self.operator {
+            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", values.concat()),
+            Operator::In(values) => write!(f, "{key} in ({})", values.join(", ")),
+            Operator::NotIn(values) => write!(f, "{key} not in ({})", values.join(", ")),
+            Operator::Exists => write!(f, "{key}"),
+            Operator::DoesNotExist => write!(f, "no {key}"),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The policies that are in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     labels::Labels,
-    model::{Closed, Policy, PolicyKind, PolicyName, Reading, RefusedPolicy, Rule},
+    model::{Policy, PolicyKind, PolicyName, Rule},
+    prefix::Prefix,
+    refusal::{Closed, Reading, RefusedPolicy},
+    view::Catalog,
 };
 
 /// Every policy that is known, by kind and name.
@@ -77,6 +80,14 @@ impl PolicySet {
             .filter(|standing| standing.good.is_none())
             .filter_map(|standing| standing.refused.as_ref())
             .flat_map(|refused| refused.closes.iter().map(move |closed| (refused, closed)))
+    }
+
+    /// The parts of the world that rules in force name: somebody has to be
+    /// known by each of them.
+    #[must_use]
+    pub fn prefixes(&self, catalog: &Catalog) -> BTreeSet<Prefix> {
+        let rules = self.in_force().flat_map(|policy| &policy.rules);
+        rules.flat_map(|rule| catalog.prefixes(rule)).collect()
     }
 
     /// The rules in force that are about an endpoint with these labels.

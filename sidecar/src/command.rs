@@ -4,6 +4,7 @@ use std::{io, panic, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use remora_parsers::Registry;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -28,20 +29,47 @@ Environment (the injector sets what has no default):
                         this pod: metadata.name, metadata.namespace,
                         metadata.uid and status.podIPs
   REMORA_LOG            diagnostics on stderr: off, error, warn, info (default),
-                        debug, trace; the access log on stdout stays whole
-  REMORA_INBOUND_PORT   where redirected connections arrive (default 16006)
+                        debug, trace; not of the access log on stdout
+  REMORA_INBOUND_PORT   where redirected connections arrive that come in
+                        (default 16006)
+  REMORA_OUTBOUND_PORT  where those that go out arrive, on 127.0.0.1 and ::1
+                        (default 16001)
   REMORA_ADMIN_PORT     where readiness is told, on 127.0.0.1 (default 16000)
   REMORA_METRICS_PORT   where Prometheus collects (default 16020)
   REMORA_HEALTH_PORT    where the kubelet's probes and hooks come (default 16021)
   REMORA_PROBES         those probes and hooks as JSON: path, handler, timeout
   REMORA_HOST_IP        the node, status.hostIP: it alone may call the hooks, as
                         may the gateways of this network namespace
+  REMORA_SNAPSHOT       a file that keeps the last good policy, for a start without
+                        the agent; without it such a start denies everything
+  REMORA_SNAPSHOT_MAX_AGE_SECONDS
+                        how long ago the agent may have been heard for it to be
+                        used, 60 to 2592000 (default 86400)
+  REMORA_ACCESS_LOG     json (default) or text
+  REMORA_ACCESS_LOG_FIELDS
+                        fields of requests that are shown as they are, with
+                        commas between, or *; others are shown as hashes
+  REMORA_ACCESS_LOG_RATE
+                        the most records a second (default 10000)
+  REMORA_ACCESS_LOG_SOCKET
+                        a unix socket (SOCK_SEQPACKET) that is sent each record
+                        as Cilium's LogEntry
+  REMORA_FIRST_BYTE_SECONDS, REMORA_FRAME_SECONDS, REMORA_IDLE_SECONDS,
+  REMORA_PEER_SECONDS, REMORA_MAX_CONNECTIONS, REMORA_MAX_CONNECTIONS_PER_SOURCE,
+  REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
+                        what peers may cost (docs/limits.md)
+  REMORA_DRAIN_DELAY_SECONDS
+                        how long connections are still accepted after a stop was
+                        asked for, while the app is there (default 5)
+  REMORA_DRAIN_SECONDS  how long those in flight may go on then (default 5)
   REMORA_UNKNOWN_WAIT_SECONDS
-                        how long a client of the cluster of whom the agent has
-                        not told yet is kept waiting, 0 to 60 (default 5)
+                        how long a connection with somebody of the cluster of
+                        whom the agent has not told yet is kept waiting, 0 to 60
+                        (default 5)
 
-Before the first policy every connection is denied. SIGTERM and SIGINT stop the
-proxy: connections in flight get 5 seconds to finish.";
+Before the first policy, from the agent or saved, every connection is denied. SIGTERM and SIGINT stop the
+proxy: it accepts connections until the app is gone, closes those that are
+between requests, and gives the others time to finish.";
 
 /// Judges the connections of one pod by its L7 policy.
 #[derive(Debug, Parser)]
@@ -111,6 +139,7 @@ fn proxy() -> Result<(), Failure> {
         .with_ansi(false)
         .init();
     panic::set_hook(Box::new(report_panic));
+    hide_memory();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
@@ -120,6 +149,12 @@ fn proxy() -> Result<(), Failure> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// No core file, and no debugger of the pod's: keys and tokens pass through this
+/// memory. Where the kernel refuses, it is as it would be without.
+fn hide_memory() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Completes at the first SIGTERM or SIGINT.
@@ -139,4 +174,17 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 fn report_panic(panic: &panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(place, "panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn it_cannot_be_dumped() {
+        hide_memory();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
 }

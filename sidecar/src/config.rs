@@ -10,6 +10,8 @@ mod reader;
 use std::{
     env, fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -21,9 +23,13 @@ pub use self::{
     agent::{Agent, Tls},
     probes::Probes,
 };
+use crate::{access_log::Options, limits::Limits};
 
 /// Where redirected inbound connections arrive.
 pub const INBOUND_PORT: u16 = 16006;
+
+/// Where redirected outbound connections arrive, on loopback.
+pub const OUTBOUND_PORT: u16 = 16001;
 
 /// Where readiness and the policy in force can be asked for, on loopback.
 pub const ADMIN_PORT: u16 = 16000;
@@ -34,7 +40,14 @@ pub const METRICS_PORT: u16 = 16020;
 /// Where a kubelet's probes and hooks are taken.
 pub const HEALTH_PORT: u16 = 16021;
 
-/// How long connections in flight may go on after a stop was asked for.
+/// How long connections are still accepted after a stop was asked for, while
+/// the app is there.
+pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
+
+/// The longest of either that can be asked for, in seconds.
+const MOST_DRAIN: u64 = 3600;
+
+/// How long connections in flight may go on when no more are accepted.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// How often an agent behind TCP is asked whether it is still there.
@@ -46,6 +59,12 @@ pub const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 /// The longest such wait that can be asked for, in seconds: clients give up
 /// on a connection in about that time.
 const MAX_UNKNOWN_WAIT: u64 = 60;
+
+/// How long ago the agent may have been heard for what was saved to be used.
+pub const SNAPSHOT_AGE: Duration = Duration::from_secs(86_400);
+
+/// What can be asked for instead, in seconds: a minute to thirty days.
+const SNAPSHOT_AGES: RangeInclusive<u64> = 60..=2_592_000;
 
 /// What a sidecar needs to know.
 #[derive(Debug, Clone)]
@@ -59,6 +78,9 @@ pub struct Config {
     pub pod: Pod,
     /// Where to listen for redirected connections. `[::]` takes IPv4 too.
     pub inbound: SocketAddr,
+    /// Where to listen for redirected outbound connections: on loopback, so
+    /// that no other pod gets at this pod's identity. IPv6's may be missing.
+    pub outbound: Vec<SocketAddr>,
     /// Where to listen for questions about the sidecar itself; loopback.
     pub admin: SocketAddr,
     /// Where to listen for who collects metrics.
@@ -69,9 +91,21 @@ pub struct Config {
     pub probes: Probes,
     /// From where the node speaks to the pod.
     pub node: Vec<IpAddr>,
-    /// How long a client of unknown identity is kept waiting for an update.
+    /// Where the last good policy is kept for the next start, if anywhere.
+    pub snapshot: Option<PathBuf>,
+    /// How long ago the agent may have been heard for it to be used.
+    pub snapshot_age: Duration,
+    /// How long a connection with a peer of unknown identity is kept waiting for
+    /// an update.
     pub unknown_wait: Duration,
-    /// How long connections in flight may go on after a stop was asked for.
+    /// What peers may cost.
+    pub limits: Limits,
+    /// How the access log looks and what it shows.
+    pub access_log: Options,
+    /// How long connections are still accepted after a stop was asked for, while
+    /// the app is there.
+    pub drain_delay: Duration,
+    /// How long connections in flight may go on after that.
     pub drain: Duration,
     /// The most verbose level of diagnostics.
     pub log: LevelFilter,
@@ -88,7 +122,7 @@ pub struct Pod {
     pub name: String,
     /// `metadata.uid`
     pub uid: String,
-    /// `status.podIPs`: the only addresses that are ever dialled.
+    /// `status.podIPs`: the only addresses that are ever dialled for others.
     pub ips: Vec<IpAddr>,
 }
 
@@ -140,22 +174,38 @@ impl Config {
                 ips: reader.pod_ips(),
             },
             inbound: everywhere(reader.port("REMORA_INBOUND_PORT", INBOUND_PORT)),
+            outbound: loopback(reader.port("REMORA_OUTBOUND_PORT", OUTBOUND_PORT)),
             admin: admin_address(reader.port("REMORA_ADMIN_PORT", ADMIN_PORT)),
             metrics: everywhere(reader.port("REMORA_METRICS_PORT", METRICS_PORT)),
             health: everywhere(reader.port("REMORA_HEALTH_PORT", HEALTH_PORT)),
             probes: Probes::default(),
             node: reader.host_ips(),
+            snapshot: reader.snapshot(),
+            snapshot_age: reader.seconds(
+                "REMORA_SNAPSHOT_MAX_AGE_SECONDS",
+                SNAPSHOT_AGES,
+                SNAPSHOT_AGE,
+            ),
             unknown_wait: reader.seconds(
                 "REMORA_UNKNOWN_WAIT_SECONDS",
                 0..=MAX_UNKNOWN_WAIT,
                 UNKNOWN_WAIT,
             ),
-            drain: DRAIN,
+            access_log: reader.access_log(),
+            limits: Limits::read(|limit| reader.limit(limit)),
+            drain_delay: reader.seconds("REMORA_DRAIN_DELAY_SECONDS", 0..=MOST_DRAIN, DRAIN_DELAY),
+            drain: reader.seconds("REMORA_DRAIN_SECONDS", 0..=MOST_DRAIN, DRAIN),
             log: reader.log(),
             original_destination: OriginalDestination::Kernel,
         };
         config.read_probes(&mut reader);
         reader.finish(config)
+    }
+
+    /// Every port that the sidecar listens on.
+    pub(crate) fn own_ports(&self) -> impl Iterator<Item = u16> {
+        let Self { inbound, outbound, admin, metrics, health, .. } = self;
+        [inbound, admin, metrics, health].into_iter().chain(outbound).map(SocketAddr::port)
     }
 
     fn read_probes(&mut self, reader: &mut Reader<impl Fn(&str) -> Option<String>>) {
@@ -167,7 +217,7 @@ impl Config {
                 return reader.problem(name, format_args!("{problem}; inject the pod anew"));
             }
         };
-        let own = [self.inbound, self.admin, self.metrics, self.health].map(|own| own.port());
+        let own: Vec<u16> = self.own_ports().collect();
         if let Some(path) = probes.aimed_at(&own) {
             reader.problem(name, format_args!("{path}: the port is the sidecar's own"));
         }
@@ -199,6 +249,10 @@ fn variable(name: &str) -> Option<String> {
 /// `[::]`, which takes IPv4 too.
 fn everywhere(port: u16) -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, port).into()
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
 fn admin_address(port: u16) -> SocketAddr {

@@ -7,6 +7,12 @@ use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use remora_parsers::{Blame, Fault};
 use remora_policy::Decision;
+use rustix::io::Errno;
+
+use crate::{
+    limits::{Full, deadline::Late},
+    relay::Broken,
+};
 
 pub(crate) use self::label::{Close, Label};
 
@@ -25,13 +31,25 @@ pub(crate) enum Error {
     Foreign,
     #[error("the client's connection broke: {0}")]
     ClientGone(io::Error),
+    /// It holds a place and does nothing with it.
+    #[error("{0}")]
+    Late(Late),
+    #[error("more than {0} requests of this connection were denied within a second")]
+    Flood(u64),
+    /// Too much is asked of this sidecar, by this client or by all.
+    #[error("{0}")]
+    Full(Full),
+    #[error("out of file descriptors: {0}")]
+    NoDescriptors(io::Error),
 
     // The server's doing.
-    #[error("the app does not accept the connection: {0}")]
+    #[error("the server does not accept the connection: {0}")]
     Unreachable(io::Error),
-    #[error("the app's connection broke: {0}")]
+    #[error("nobody stands behind the service's port")]
+    NoBackend,
+    #[error("the server's connection broke: {0}")]
     ServerGone(io::Error),
-    #[error("the app ended the connection while requests were waiting")]
+    #[error("the server ended the connection while requests were waiting")]
     Unanswered,
 
     // Either's doing: bytes were forwarded unseen.
@@ -50,7 +68,7 @@ pub(crate) enum Error {
     /// Requests in mid-stream cannot be told apart any more.
     #[error("policy has changed: requests are judged now, the connection has to be made anew")]
     Refiltered,
-    #[error("the client's identity is unknown: {0}")]
+    #[error("the peer's identity is unknown: {0}")]
     Unknown(Unknown),
 
     // The installation's doing.
@@ -64,7 +82,7 @@ pub(crate) enum Error {
     Stopped,
 }
 
-/// Why it stayed unknown who a client is.
+/// Why it stayed unknown who a peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// It was waited for.
@@ -92,7 +110,13 @@ impl Error {
             Self::Loop => Label::Loop,
             Self::Foreign => Label::Foreign,
             Self::ClientGone(_) => Label::ClientGone,
-            Self::Unreachable(_) => Label::Unreachable,
+            Self::Late(Late::FirstByte(_) | Late::Frame(_)) => Label::Slow,
+            Self::Late(Late::Idle(_)) => Label::Idle,
+            Self::Flood(_) => Label::Flood,
+            Self::Full(Full::Connections(_)) | Self::NoDescriptors(_) => Label::Connections,
+            Self::Full(Full::Source(_)) => Label::Source,
+            Self::Full(Full::Held(_) | Full::Memory) => Label::Memory,
+            Self::Unreachable(_) | Self::NoBackend => Label::Unreachable,
             Self::ServerGone(_) => Label::ServerGone,
             Self::Unanswered => Label::Unanswered,
             Self::Cut(_) => Label::Cut,
@@ -118,7 +142,26 @@ impl Error {
         }
     }
 
-    /// A broken connection to the client or to the app.
+    /// Why bytes were no longer relayed.
+    pub(crate) fn relaying(broken: Broken) -> Self {
+        match broken {
+            Broken::Io(error) => Self::Cut(error),
+            Broken::Late(late) => Self::Late(late),
+            Broken::Full(full) => Self::Full(full),
+        }
+    }
+
+    /// Why the server could not be dialled.
+    pub(crate) fn dialling(error: io::Error) -> Self {
+        // Ours, or the machine's: the server was not even asked.
+        if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+            Self::NoDescriptors(error)
+        } else {
+            Self::Unreachable(error)
+        }
+    }
+
+    /// A broken connection to the client or to the server.
     pub(crate) fn gone(speaker: Blame, error: io::Error) -> Self {
         match speaker {
             Blame::Server => Self::ServerGone(error),

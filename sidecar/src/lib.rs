@@ -2,12 +2,15 @@
 //! and their requests by the pod's slice of policy, and logs what it did.
 //!
 //! ```text
-//! agent ── NPDS, NPHDS ──> agent ──> snapshot (swapped whole, read per request)
-//!                                        │
-//! client ──> inbound: original destination, L4 decision, then
-//!              opaque: bytes as they are │ session: driver + parser ──> app
+//! agent ── NPDS, NPHDS, services ──> agent ──> snapshot (swapped whole, read per request)
+//!                           saved ─────┤   (on disk, for a start without the agent)
+//! client ──> traffic: original destination, L4 decision, then
+//!              opaque: bytes as they are │ session: driver + parser ──> server
 //!                                        │
 //!                                   access log (stdout)
+//!
+//! Of what comes in, the client is another pod and the server this pod's app;
+//! of what goes out, the client is the app.
 //!
 //! kubelet ──> health: its probes, made from inside the pod
 //! Prometheus ──> metrics        the pod's own containers ──> admin
@@ -33,13 +36,18 @@ mod agent;
 mod app;
 pub mod command;
 pub mod config;
+mod drain;
 mod errors;
 mod health;
 mod http;
-mod inbound;
+pub mod limits;
 mod metrics;
 pub mod ready;
+mod relay;
+mod saved;
+mod services;
 mod snapshot;
+mod traffic;
 
 pub use app::{Addresses, App, Bound};
 pub use config::{Config, ConfigError};

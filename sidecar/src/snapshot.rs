@@ -1,19 +1,52 @@
 //! The policy in force: swapped whole, read without waiting.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arc_swap::ArcSwap;
+use remora_api::discovery::DiscoveryResponse;
 use remora_policy::{Hosts, Slice};
 use tokio::sync::watch;
 
-/// A slice and the addresses of its identities, from one agent connection.
+use crate::services::Services;
+
+/// A slice, the addresses of its identities and the services that the pod may
+/// call, from one agent connection.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) slice: Arc<Slice>,
     pub(crate) hosts: Arc<Hosts>,
+    pub(crate) services: Arc<Services>,
     /// The version that the agent gave the slice; empty before the first.
     pub(crate) version: Arc<str>,
     pub(crate) size: Size,
+    pub(crate) source: Source,
+    /// The response that brought the slice.
+    pub(crate) policies: Arc<DiscoveryResponse>,
+}
+
+/// Where a snapshot came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nowhere: everything is denied.
+    Nothing,
+    /// The agent, on a connection of this process.
+    Agent,
+    /// What an earlier sidecar of this pod has saved.
+    Disk,
+}
+
+impl Source {
+    /// As it stands in the admin port's answers.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Agent => "agent",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 /// How much a snapshot holds, for people who ask.
@@ -21,12 +54,16 @@ pub(crate) struct Snapshot {
 pub(crate) struct Size {
     /// Port policies for ingress.
     pub(crate) ports: usize,
-    /// Their rules.
+    /// Port policies for egress.
+    pub(crate) egress_ports: usize,
+    /// The rules of either.
     pub(crate) rules: usize,
     /// Identities with addresses.
     pub(crate) identities: usize,
     /// Addresses and prefixes.
     pub(crate) addresses: usize,
+    /// Addresses and ports of services.
+    pub(crate) services: usize,
 }
 
 /// Holds the snapshot in force, and what is still missing before the first.
@@ -36,6 +73,8 @@ pub(crate) struct Store {
     changes: watch::Sender<()>,
     /// What is waited for; `None` once there is a policy, for good.
     waiting: watch::Sender<Option<String>>,
+    /// What more there is to say to that.
+    remark: OnceLock<String>,
 }
 
 impl Store {
@@ -44,13 +83,17 @@ impl Store {
         let nothing = Snapshot {
             slice: Arc::new(Slice::deny_all()),
             hosts: Arc::new(Hosts::default()),
+            services: Arc::default(),
             version: "".into(),
             size: Size::default(),
+            source: Source::Nothing,
+            policies: Arc::default(),
         };
         Self {
             current: ArcSwap::from_pointee(nothing),
             changes: watch::Sender::new(()),
             waiting: watch::Sender::new(Some("the agent was not asked yet".into())),
+            remark: OnceLock::new(),
         }
     }
 
@@ -84,8 +127,17 @@ impl Store {
         });
     }
 
+    /// Adds to every such reason; the first remark stays.
+    pub(crate) fn remark(&self, remark: String) {
+        let _ = self.remark.set(remark);
+    }
+
     /// Why there is no policy yet; `None` when there is one.
     pub(crate) fn waiting(&self) -> Option<String> {
-        self.waiting.borrow().clone()
+        let why = self.waiting.borrow().clone()?;
+        Some(match self.remark.get() {
+            Some(remark) => format!("{why}; {remark}"),
+            None => why,
+        })
     }
 }

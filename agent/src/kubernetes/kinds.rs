@@ -10,10 +10,11 @@ use remora_manifest::{Location, Node, Value};
 use remora_parsers::Registry;
 use remora_policy::{PolicyKind, PolicyName};
 
-use crate::world::{Key, Kind, Object, ObjectVersion, PodKey};
+use crate::world::{Key, Kind, Object, ObjectVersion, PodKey, ServiceKey};
 
 /// What every cluster has.
-pub(super) const BUILT_IN: [Kind; 3] = [Kind::Namespace, Kind::Node, Kind::Pod];
+pub(super) const BUILT_IN: [Kind; 5] =
+    [Kind::Namespace, Kind::Node, Kind::Pod, Kind::Service, Kind::EndpointSlice];
 
 /// The kind's place in the API.
 pub(super) fn resource(kind: Kind) -> ApiResource {
@@ -21,6 +22,9 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
         Kind::Pod => ("v1", "Pod", "pods"),
         Kind::Namespace => ("v1", "Namespace", "namespaces"),
         Kind::Node => ("v1", "Node", "nodes"),
+        Kind::Service => ("v1", "Service", "services"),
+        Kind::EndpointSlice => ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
+        Kind::CidrGroup => ("cilium.io/v2", "CiliumCIDRGroup", "ciliumcidrgroups"),
         Kind::Policy(kind) => (kind.api_version(), kind.name(), plural(kind)),
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -34,8 +38,8 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
 }
 
 /// The name of the definition without which there is no such kind.
-pub(super) fn definition(kind: PolicyKind) -> String {
-    let resource = resource(Kind::Policy(kind));
+pub(super) fn definition(kind: Kind) -> String {
+    let resource = resource(kind);
     format!("{}.{}", resource.plural, resource.group)
 }
 
@@ -88,6 +92,9 @@ pub(super) fn key(kind: Kind, object: &DynamicObject) -> Option<Key> {
         Kind::Pod => Key::Pod(PodKey { namespace: namespace?, name }),
         Kind::Namespace => Key::Namespace(name),
         Kind::Node => Key::Node(name),
+        Kind::Service => Key::Service(ServiceKey { namespace: namespace?, name }),
+        Kind::EndpointSlice => Key::EndpointSlice(ServiceKey { namespace: namespace?, name }),
+        Kind::CidrGroup => Key::CidrGroup(name),
         Kind::Policy(kind) => {
             let namespace = namespace.filter(|_| kind.is_namespaced());
             Key::Policy(kind, PolicyName { namespace, name })
@@ -126,7 +133,7 @@ mod tests {
         let cnp = resource(Kind::Policy(PolicyKind::CiliumNetworkPolicy));
         assert_eq!((cnp.group.as_str(), cnp.version.as_str()), ("cilium.io", "v2"));
         assert_eq!(resource(Kind::Pod).group, "");
-        assert_eq!(definition(PolicyKind::L7Policy), "l7policies.policy.remora.dev");
+        assert_eq!(definition(Kind::Policy(PolicyKind::L7Policy)), "l7policies.policy.remora.dev");
     }
 
     #[test]

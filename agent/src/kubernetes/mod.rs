@@ -10,6 +10,8 @@
 //! that does not work leaves everything as it is known, and says so.
 
 mod definition;
+mod definitions;
+mod groups;
 mod health;
 mod judge;
 mod kinds;
@@ -32,7 +34,7 @@ use std::time::Duration;
 use kube::Client;
 use remora_certs::Serving;
 use remora_parsers::Registry;
-use remora_policy::PolicyKind;
+use remora_policy::{PolicyKind, Prefix};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch as channel};
 use tokio::task::JoinSet;
@@ -46,7 +48,7 @@ use self::watch::Watches;
 use crate::app::{Running, StartError};
 use crate::credentials::{self, Expiries, Owners};
 use crate::server::{Counters, tcp};
-use crate::world::{Prefix, World};
+use crate::world::World;
 
 /// How long the first listing of everything may take.
 const SYNC: Duration = Duration::from_secs(45);
@@ -188,6 +190,8 @@ fn watch(tasks: &mut JoinSet<()>, watches: &Watches) {
         let watches = watches.clone();
         tasks.spawn(async move { watches.follow(kind).await });
     }
+    let groups = watches.clone();
+    tasks.spawn(async move { groups.follow_groups().await });
     for kind in PolicyKind::ALL {
         let watches = watches.clone();
         tasks.spawn(async move { watches.follow_policies(kind).await });

@@ -102,8 +102,9 @@ impl Reporter {
         let messages = |state: &PolicyState| {
             let Some(version) = &state.version else { return [None, None] };
             let status = self.status_of(key(state), state, version, now);
-            let event = self.event_of(key(state), state, version, now);
-            [status, event.filter(|_| !is_ours(state.kind))]
+            let has_columns = is_ours(state.kind);
+            let event = || self.event_of(key(state), state, version, now);
+            [status, if has_columns { None } else { event() }]
         };
         states.iter().flat_map(messages).flatten().collect()
     }

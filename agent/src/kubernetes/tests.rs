@@ -38,6 +38,9 @@ fn cluster() -> ApiServer {
     server.put(NODES, json!({"metadata": {"name": "n1"}, "spec": {"podCIDRs": ["10.0.0.0/16"]}}));
     server.put(PODS, pod("droid", "droid", "10.0.0.1"));
     server.put(PODS, pod("luke", "jedi", "10.0.0.2"));
+    for collection in ["/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"] {
+        collection_of(&server, collection);
+    }
     for (name, collection) in [("l7policies", L7), ("clusterl7policies", CLUSTER_L7)] {
         let name = format!("{name}.policy.remora.dev");
         server.put(DEFINITIONS, definition(&name, "v1alpha1", &json!({PRESERVES: true})));

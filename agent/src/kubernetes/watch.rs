@@ -108,7 +108,7 @@ impl Watches {
     /// meant to withdraw these policies. An API server that does not answer is
     /// asked until it does: until then nothing is withdrawn.
     async fn stands(&self, kind: Kind) -> bool {
-        let Kind::Policy(kind) = kind else { return true };
+        let (Kind::Policy(_) | Kind::CidrGroup) = kind else { return true };
         let name = kinds::definition(kind);
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kinds::definitions());
         let mut pause = Pause::default();

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use prost::Message;
 use prost::encoding::message;
 use prost_types::Any;
-use remora_api::{MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL};
+use remora_api::{MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, SERVICE_URL};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -19,8 +19,8 @@ use super::Counters;
 use super::bucket::{Bucket, Rate};
 use crate::world::{HoldBack, PodKey, PodSlice};
 
-/// How many streams one pod may have at a time: two for each connection.
-const MAX_STREAMS: usize = 16;
+/// How many streams one pod may have at a time: three for each connection.
+const MAX_STREAMS: usize = 24;
 /// How often it may open one: each is answered with a whole slice.
 const OPENINGS: Rate = Rate { burst: 64, per_second: 4 };
 /// How many connections one pod may have at a time: its sidecar has one, and
@@ -31,13 +31,15 @@ const ENVELOPE_BYTES: usize = 1024;
 /// The number of `DiscoveryResponse.resources`.
 const RESOURCES_TAG: u32 = 2;
 
-/// Which of the two discovery services.
+/// Which of the discovery services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// NPDS.
     Policy,
     /// NPHDS.
     Hosts,
+    /// Our own, of the services that the pod may call.
+    Services,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
         match self {
             Self::Policy => NETWORK_POLICY_URL,
             Self::Hosts => NETWORK_POLICY_HOSTS_URL,
+            Self::Services => SERVICE_URL,
         }
     }
 
@@ -52,6 +55,7 @@ impl Kind {
         match self {
             Self::Policy => "policy",
             Self::Hosts => "hosts",
+            Self::Services => "services",
         }
     }
 }
@@ -64,11 +68,12 @@ pub(super) struct Versioned {
     pub(super) resources: Arc<[Any]>,
 }
 
-/// One consistent slice. Both parts are missing as long as none could be made.
+/// One consistent slice. All parts are missing as long as none could be made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     policy: Option<Versioned>,
     hosts: Option<Versioned>,
+    services: Option<Versioned>,
     /// What they were made of.
     pub(super) slice: Option<Arc<PodSlice>>,
 }
@@ -78,6 +83,7 @@ impl State {
         match kind {
             Kind::Policy => self.policy.as_ref(),
             Kind::Hosts => self.hosts.as_ref(),
+            Kind::Services => self.services.as_ref(),
         }
     }
 }
@@ -154,12 +160,15 @@ impl Publisher {
         let before = before.as_deref();
         let has_policy = before.is_some_and(|before| before.policy == slice.policy);
         let has_hosts = before.is_some_and(|before| has_same_hosts(before, slice));
-        if has_policy && has_hosts {
+        let has_services = before.is_some_and(|before| has_same_services(before, slice));
+        if has_policy && has_hosts && has_services {
             return;
         }
         let policy = vec![any(Kind::Policy, &slice.policy)];
         let hosts: Vec<_> = slice.hosts.iter().map(|hosts| any(Kind::Hosts, hosts)).collect();
-        for (kind, resources) in [(Kind::Policy, &policy), (Kind::Hosts, &hosts)] {
+        let services: Vec<_> = slice.services.iter().map(|own| any(Kind::Services, own)).collect();
+        let parts = [(Kind::Policy, &policy), (Kind::Hosts, &hosts), (Kind::Services, &services)];
+        for (kind, resources) in parts {
             let bytes = message::encoded_len_repeated(RESOURCES_TAG, resources);
             if bytes.saturating_add(ENVELOPE_BYTES) > MAX_MESSAGE_BYTES {
                 self.tell_too_large(kind, bytes);
@@ -175,6 +184,9 @@ impl Publisher {
             }
             if !has_hosts {
                 state.hosts = Some(next(state.hosts.as_ref(), hosts.into()));
+            }
+            if !has_services {
+                state.services = Some(next(state.services.as_ref(), services.into()));
             }
             state.slice = Some(slice);
         });
@@ -228,7 +240,12 @@ impl Feed {
 
 /// Whether the two say the same; that they are the same is soon seen.
 fn is_same(one: &Arc<PodSlice>, other: &Arc<PodSlice>) -> bool {
-    Arc::ptr_eq(one, other) || one.policy == other.policy && has_same_hosts(one, other)
+    Arc::ptr_eq(one, other)
+        || one.policy == other.policy && has_same_hosts(one, other) && has_same_services(one, other)
+}
+
+fn has_same_services(one: &PodSlice, other: &PodSlice) -> bool {
+    Arc::ptr_eq(&one.services, &other.services) || one.services == other.services
 }
 
 fn has_same_hosts(one: &PodSlice, other: &PodSlice) -> bool {

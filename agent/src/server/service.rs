@@ -1,5 +1,5 @@
-//! NPDS and NPHDS: gRPC around the streams, on a pod's socket or for whoever
-//! shows a token.
+//! NPDS, NPHDS and services: gRPC around the streams, on a pod's socket or for
+//! whoever shows a token.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use remora_api::cilium::network_policy_hosts_discovery_service_server::{
     NetworkPolicyHostsDiscoveryService, NetworkPolicyHostsDiscoveryServiceServer,
 };
 use remora_api::discovery::{DiscoveryRequest, DiscoveryResponse};
+use remora_api::services::service_discovery_service_server::{
+    ServiceDiscoveryService, ServiceDiscoveryServiceServer,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -28,7 +31,7 @@ use super::tcp::Door;
 
 /// Streams of one connection, told to the peer as an HTTP/2 setting.
 const MAX_CONCURRENT_STREAMS: u32 = 8;
-/// Resets that a peer may have outstanding: it opens two streams and keeps them.
+/// Resets that a peer may have outstanding: it opens three streams and keeps them.
 const MAX_PENDING_RESETS: usize = 8;
 /// A request holds a node's name and, at worst, an error's text.
 const MAX_REQUEST_BYTES: usize = 256 << 10;
@@ -55,7 +58,7 @@ pub(super) enum Gate {
     Token(Arc<Door>),
 }
 
-/// Both services.
+/// All services.
 #[derive(Clone, Debug)]
 struct Discovery(Gate);
 
@@ -121,14 +124,28 @@ impl NetworkPolicyHostsDiscoveryService for Discovery {
     }
 }
 
+#[tonic::async_trait]
+impl ServiceDiscoveryService for Discovery {
+    type StreamServicesStream = Responses;
+
+    async fn stream_services(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        self.open(Kind::Services, request).await
+    }
+}
+
 type Policies = NetworkPolicyDiscoveryServiceServer<Discovery>;
 type Hosts = NetworkPolicyHostsDiscoveryServiceServer<Discovery>;
+type Services = ServiceDiscoveryServiceServer<Discovery>;
 
-/// Two services on one socket: tonic's own router would bring a web framework.
+/// Three services on one socket: tonic's own router would bring a web framework.
 #[derive(Clone)]
 pub(super) struct Router {
     policies: Policies,
     hosts: Hosts,
+    services: Services,
 }
 
 impl Router {
@@ -136,6 +153,9 @@ impl Router {
         let discovery = Discovery(gate);
         Self {
             policies: Policies::new(discovery.clone())
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            services: Services::new(discovery.clone())
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
             hosts: Hosts::new(discovery)
@@ -159,8 +179,9 @@ impl Service<http::Request<Body>> for Router {
         match request.uri().path().split('/').nth(1) {
             Some(Policies::NAME) => self.policies.call(request),
             Some(Hosts::NAME) => self.hosts.call(request),
+            Some(Services::NAME) => self.services.call(request),
             _ => {
-                let status = Status::unimplemented("only NPDS and NPHDS are served here");
+                let status = Status::unimplemented("only NPDS, NPHDS and services are served here");
                 Box::pin(async move { Ok(status.into_http()) })
             }
         }

@@ -1,4 +1,4 @@
-//! One stream of NPDS or NPHDS: what is sent when.
+//! One stream of NPDS, NPHDS or services: what is sent when.
 //!
 //! When a change touches both, the sidecar hears of the new addresses first:
 //! its policy waits until every hosts stream has answered, or for [`HOLD`].
@@ -148,7 +148,7 @@ impl Stream {
 
     /// Whether the addresses that belong to this state have been dealt with.
     fn is_settled(&mut self, state: &State) -> bool {
-        if self.exchange.kind == Kind::Hosts || self.exchange.sent().is_none() {
+        if self.exchange.kind != Kind::Policy || self.exchange.sent().is_none() {
             return true;
         }
         let version = state.part(Kind::Hosts).map_or(0, |hosts| hosts.version);

@@ -54,11 +54,18 @@ fn objection(object: &Object, revision: u64, place: &str) -> Option<Notice> {
         Content::Other(kind) => (Severity::Warning, ignored(place, kind)),
         // Nobody waits for a pod that the directory does not name.
         Content::Node(_) => (Severity::Warning, ignored(place, "Node")),
-        Content::Pod(_) | Content::Namespace(_) | Content::Policy(_) => return None,
+        Content::Pod(_)
+        | Content::Namespace(_)
+        | Content::Service(_)
+        | Content::EndpointSlice(_)
+        | Content::CidrGroup(_)
+        | Content::Policy(_) => return None,
     };
     Some(Notice::new(severity, revision, text))
 }
 
 fn ignored(place: &str, kind: &str) -> String {
-    format!("{place}: kind: `{kind}` is ignored; the agent reads Pod, Namespace and policies")
+    format!(
+        "{place}: kind: `{kind}` is ignored; the agent reads Pod, Namespace, Service, EndpointSlice, CiliumCIDRGroup and policies"
+    )
 }

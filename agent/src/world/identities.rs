@@ -6,7 +6,7 @@ use std::sync::Arc;
 use remora_policy::Labels;
 
 /// Below are Cilium's reserved identities, such as `world`.
-const FIRST: u32 = 256;
+pub(super) const FIRST: u32 = 256;
 
 /// Which number stands for which set of labels. A number is never given again:
 /// a slice may be older than the addresses beside it.

@@ -5,9 +5,10 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use remora_policy::Labels;
+use remora_policy::{Labels, NamedPorts};
 
 use super::addresses::{self, Claims};
+use super::groups::GroupKey;
 use super::pod::{Namespace, Pod, PodKey};
 use super::{Scene, World};
 use crate::notice::Notice;
@@ -21,8 +22,19 @@ pub(super) struct Live {
     /// Whether the labels are all that it has: those of its namespace are known.
     pub(super) is_known: bool,
     pub(super) is_injected: bool,
+    /// The node that it runs on.
+    pub(super) node: Option<String>,
+    /// The names of its ports.
+    pub(super) ports: Arc<NamedPorts>,
     /// Its addresses that are no other's.
     pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Live {
+    /// Whose slice it shares.
+    pub(super) fn group(&self) -> GroupKey {
+        (Arc::clone(&self.labels), Arc::clone(&self.ports))
+    }
 }
 
 impl World {
@@ -76,6 +88,8 @@ impl World {
             labels: labels.map_or_else(|| Arc::new(pod.labels_in(namespace)), Arc::clone),
             is_known,
             is_injected: pod.is_injected,
+            node: pod.node.clone(),
+            ports: Arc::new(pod.ports.clone()),
             addresses,
         }
     }

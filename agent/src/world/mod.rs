@@ -6,6 +6,8 @@
 //! distinct sets of labels; a number never comes to mean another set.
 
 mod addresses;
+mod catalog;
+mod cidr_group;
 mod documents;
 mod groups;
 mod holdback;
@@ -18,9 +20,11 @@ mod pod;
 mod policies;
 mod prefix;
 mod served;
+mod service;
 mod shelf;
 mod slice;
 mod stand_in;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -29,16 +33,18 @@ use std::mem;
 use std::sync::Arc;
 
 use remora_parsers::Registry;
-use remora_policy::{Labels, PolicyKind};
+use remora_policy::{CidrGroup, PolicyKind, Prefix};
 
+use self::catalog::References;
 use self::documents::Documents;
-use self::groups::{Groups, Sources};
+use self::groups::{GroupKey, Groups, Sources};
 use self::live::Live;
 use self::node::ClusterNode;
 use self::object::{Content, PolicyObject};
 use self::people::People;
 use self::pod::{Namespace, Pod};
 use self::policies::Policies;
+use self::service::{EndpointSlice, Service};
 use self::shelf::Shelf;
 use crate::directory::{Manifests, Unreadable};
 use crate::notice::{Notice, Severity};
@@ -48,8 +54,8 @@ pub use self::object::{Key, Kind, Object, ObjectVersion};
 pub use self::pod::PodKey;
 pub use self::policies::PolicyState;
 pub(crate) use self::policies::consequence;
-pub use self::prefix::{Prefix, PrefixError};
 pub use self::served::Served;
+pub use self::service::ServiceKey;
 pub use self::slice::{PodSlice, Slices};
 
 /// All pods, namespaces, nodes and policies.
@@ -62,6 +68,10 @@ pub struct World {
     pods: Shelf<PodKey, Pod>,
     namespaces: Shelf<String, Namespace>,
     nodes: Shelf<String, ClusterNode>,
+    services: Shelf<ServiceKey, Service>,
+    endpoint_slices: Shelf<ServiceKey, EndpointSlice>,
+    cidr_groups: Shelf<String, CidrGroup>,
+    references: References,
     policies: Policies,
     people: People,
     groups: Groups,
@@ -116,6 +126,10 @@ impl World {
             pods: Shelf::default(),
             namespaces: Shelf::default(),
             nodes: Shelf::default(),
+            services: Shelf::default(),
+            endpoint_slices: Shelf::default(),
+            cidr_groups: Shelf::default(),
+            references: References::default(),
             policies: Policies::default(),
             people: People::default(),
             groups: Groups::default(),
@@ -134,7 +148,13 @@ impl World {
         let mut kinds: BTreeMap<Kind, Vec<Object>> = PolicyKind::ALL
             .map(Kind::Policy)
             .into_iter()
-            .chain([Kind::Pod, Kind::Namespace])
+            .chain([
+                Kind::Pod,
+                Kind::Namespace,
+                Kind::Service,
+                Kind::EndpointSlice,
+                Kind::CidrGroup,
+            ])
             .map(|kind| (kind, Vec::new()))
             .collect();
         for object in objects {
@@ -157,6 +177,9 @@ impl World {
             Change::Deleted(Key::Pod(key)) => self.pods.remove(&key),
             Change::Deleted(Key::Namespace(name)) => self.namespaces.remove(&name),
             Change::Deleted(Key::Node(name)) => self.nodes.remove(&name),
+            Change::Deleted(Key::Service(key)) => self.services.remove(&key),
+            Change::Deleted(Key::EndpointSlice(key)) => self.endpoint_slices.remove(&key),
+            Change::Deleted(Key::CidrGroup(name)) => self.cidr_groups.remove(&name),
             Change::Deleted(Key::Policy(kind, name)) => self.policies.remove(kind, &name),
             Change::Served(kind, served) => self.policies.serve(kind, served),
         }
@@ -164,9 +187,12 @@ impl World {
 
     fn put(&mut self, object: Object) {
         match object.0 {
-            Content::Pod(pod) => self.pods.put(pod),
+            Content::Pod(pod) => self.pods.put(*pod),
             Content::Namespace(namespace) => self.namespaces.put(namespace),
             Content::Node(node) => self.nodes.put(node),
+            Content::Service(service) => self.services.put(service),
+            Content::EndpointSlice(slice) => self.endpoint_slices.put(slice),
+            Content::CidrGroup(group) => self.cidr_groups.put(group),
             Content::Policy(policy) => self.policies.put(policy),
             Content::Nameless(error) => {
                 self.happened.push(Notice::new(Severity::Error, 0, format!("{error}: ignored")));
@@ -183,6 +209,14 @@ impl World {
                 self.namespaces.replace(contents.filter_map(Content::namespace).collect());
             }
             Kind::Node => self.nodes.replace(contents.filter_map(Content::node).collect()),
+            Kind::Service => self.services.replace(contents.filter_map(Content::service).collect()),
+            Kind::EndpointSlice => {
+                self.endpoint_slices
+                    .replace(contents.filter_map(Content::endpoint_slice).collect());
+            }
+            Kind::CidrGroup => {
+                self.cidr_groups.replace(contents.filter_map(Content::cidr_group).collect());
+            }
             Kind::Policy(kind) => {
                 let policies: Vec<PolicyObject> = contents.filter_map(Content::policy).collect();
                 self.happened.extend(self.policies.replace(kind, policies));
@@ -195,6 +229,9 @@ impl World {
         self.pods.is_changed()
             || self.namespaces.is_changed()
             || self.nodes.is_changed()
+            || self.services.is_changed()
+            || self.endpoint_slices.is_changed()
+            || self.cidr_groups.is_changed()
             || self.policies.is_changed()
             || !self.happened.is_empty()
     }
@@ -204,25 +241,30 @@ impl World {
     pub fn settle(&mut self) -> Vec<Notice> {
         let mut notices = mem::take(&mut self.happened);
         let before = self.take_pods(&mut notices);
+        self.take_catalog();
         self.stand_in();
+        let parts = self.parts();
+        let known = self.live.values().filter(|live| live.is_known);
         let moves = self.people.settle(
-            self.live
-                .values()
-                .filter(|live| live.is_known)
-                .map(|live| (&live.labels, live.addresses.as_slice())),
+            known.map(|live| (&live.labels, live.addresses.as_slice(), live.ports.as_ref())),
+            &parts,
         );
-        let mut wanted: BTreeMap<Arc<Labels>, usize> = BTreeMap::new();
+        let mut wanted: BTreeMap<GroupKey, usize> = BTreeMap::new();
         for live in self.live.values().filter(|live| live.is_injected) {
-            let members = wanted.entry(Arc::clone(&live.labels)).or_default();
+            let members = wanted.entry(live.group()).or_default();
             *members = members.saturating_add(1);
         }
         let touched = self.policies.take_touched();
-        let reserved = self.reserved();
-        let sources =
-            Sources { policies: self.policies.set(), people: &self.people, reserved: &reserved };
+        let surroundings = self.surroundings();
+        let sources = Sources {
+            policies: self.policies.set(),
+            people: &self.people,
+            references: &self.references,
+            surroundings: &surroundings,
+        };
         let made = self.groups.settle(wanted, &sources, &touched, &moves);
         tracing::debug!("made {made} slices anew");
-        self.slice(&before);
+        self.slice(&before, &surroundings);
         self.tell(&mut notices);
         notices
     }
@@ -274,22 +316,16 @@ impl World {
         self.policies.stand(files.chain(namespaces).collect());
     }
 
-    fn reserved(&self) -> Arc<[remora_api::cilium::NetworkPolicyHosts]> {
-        // A directory is all there is: nobody's address is still on its way.
-        let Scene::Cluster { ranges: given } = &self.scene else { return Arc::new([]) };
-        let nodes = || self.nodes.good().map(|(_, node)| node);
-        prefix::reserved(
-            given.iter().copied().chain(nodes().flat_map(|node| node.pod_ranges.iter().copied())),
-            nodes().flat_map(|node| node.addresses.iter().copied()),
-        )
-    }
-
     /// What there is to say about the state as it is.
     fn tell(&self, notices: &mut Vec<Notice>) {
         self.policies.notices(notices);
         let unreadable = "it is not known, and pods of it are closed and recognised by nobody";
         notices.extend(self.namespaces.notices(unreadable));
         notices.extend(self.nodes.notices("its addresses are not known"));
+        notices.extend(self.services.notices("what is called by it is not known"));
+        notices.extend(self.endpoint_slices.notices("who answers is not known"));
+        notices
+            .extend(self.cidr_groups.notices("nobody is in it, and rules that deny it deny all"));
         notices.extend(self.pods.notices("this document is ignored"));
         let warning = |text: &String| Notice::new(Severity::Warning, 0, text.as_str());
         notices.extend(self.groups.warnings().map(warning));

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use remora_manifest::{Field, FieldError, Node};
+use remora_policy::Prefix;
 
 use super::pod::{checked, is_subdomain};
-use super::prefix::Prefix;
 
 /// What a node's object says of what matters here.
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -4,10 +4,12 @@ use std::fmt;
 
 use remora_manifest::{FieldError, Node};
 use remora_parsers::Registry;
-use remora_policy::{PolicyKind, PolicyName, Reading, is_policy, read_policy};
+use remora_policy::{CidrGroup, PolicyKind, PolicyName, Reading, is_policy, read_policy};
 
+use super::cidr_group;
 use super::node::ClusterNode;
 use super::pod::{Namespace, Pod, PodKey};
+use super::service::{EndpointSlice, Service, ServiceKey};
 use super::shelf::Named;
 
 /// The kinds of object that matter here.
@@ -19,6 +21,12 @@ pub enum Kind {
     Namespace,
     /// Nodes, for the cluster's ranges of addresses.
     Node,
+    /// Services, by which pods call others.
+    Service,
+    /// Who stands behind services.
+    EndpointSlice,
+    /// Addresses that policies name together.
+    CidrGroup,
     /// Policies.
     Policy(PolicyKind),
 }
@@ -32,6 +40,12 @@ pub enum Key {
     Namespace(String),
     /// A node.
     Node(String),
+    /// A service.
+    Service(ServiceKey),
+    /// Some endpoints of a service.
+    EndpointSlice(ServiceKey),
+    /// A group of addresses.
+    CidrGroup(String),
     /// A policy.
     Policy(PolicyKind, PolicyName),
 }
@@ -42,9 +56,12 @@ pub struct Object(pub(super) Content);
 
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    Pod(Named<PodKey, Pod>),
+    Pod(Box<Named<PodKey, Pod>>),
     Namespace(Named<String, Namespace>),
     Node(Named<String, ClusterNode>),
+    Service(Named<ServiceKey, Service>),
+    EndpointSlice(Named<ServiceKey, EndpointSlice>),
+    CidrGroup(Named<String, CidrGroup>),
     Policy(PolicyObject),
     /// Not even its name can be read.
     Nameless(String),
@@ -83,12 +100,18 @@ impl Object {
         let read = match (text(node, "apiVersion"), text(node, "kind")) {
             ("v1", "Pod") => PodKey::read(node).map(|key| {
                 let value = Pod::read(key.clone(), node, revision);
-                Content::Pod(named(key, value, revision))
+                Content::Pod(Box::new(named(key, value, revision)))
             }),
             ("v1", "Namespace") => Namespace::read_name(node)
                 .map(|key| Content::Namespace(named(key, Namespace::read(node), revision))),
             ("v1", "Node") => ClusterNode::read_name(node)
                 .map(|key| Content::Node(named(key, ClusterNode::read(node), revision))),
+            ("v1", "Service") => ServiceKey::read(node)
+                .map(|key| Content::Service(named(key, Service::read(node), revision))),
+            ("discovery.k8s.io/v1", "EndpointSlice") => ServiceKey::read(node)
+                .map(|key| Content::EndpointSlice(named(key, EndpointSlice::read(node), revision))),
+            ("cilium.io/v2", "CiliumCIDRGroup") => cidr_group::read_name(node)
+                .map(|key| Content::CidrGroup(named(key, cidr_group::read(node), revision))),
             (_, kind) => Ok(Content::Other(kind.to_owned())),
         };
         Self(read.unwrap_or_else(|error| Content::Nameless(error.to_string())))
@@ -113,6 +136,9 @@ impl Object {
             Content::Pod(pod) => Some(Key::Pod(pod.key.clone())),
             Content::Namespace(namespace) => Some(Key::Namespace(namespace.key.clone())),
             Content::Node(node) => Some(Key::Node(node.key.clone())),
+            Content::Service(service) => Some(Key::Service(service.key.clone())),
+            Content::EndpointSlice(slice) => Some(Key::EndpointSlice(slice.key.clone())),
+            Content::CidrGroup(group) => Some(Key::CidrGroup(group.key.clone())),
             Content::Nameless(_) | Content::Other(_) => None,
         }
     }
@@ -120,7 +146,7 @@ impl Object {
 
 impl Content {
     pub(super) fn pod(self) -> Option<Named<PodKey, Pod>> {
-        if let Self::Pod(pod) = self { Some(pod) } else { None }
+        if let Self::Pod(pod) = self { Some(*pod) } else { None }
     }
 
     pub(super) fn namespace(self) -> Option<Named<String, Namespace>> {
@@ -129,6 +155,18 @@ impl Content {
 
     pub(super) fn node(self) -> Option<Named<String, ClusterNode>> {
         if let Self::Node(node) = self { Some(node) } else { None }
+    }
+
+    pub(super) fn service(self) -> Option<Named<ServiceKey, Service>> {
+        if let Self::Service(service) = self { Some(service) } else { None }
+    }
+
+    pub(super) fn endpoint_slice(self) -> Option<Named<ServiceKey, EndpointSlice>> {
+        if let Self::EndpointSlice(slice) = self { Some(slice) } else { None }
+    }
+
+    pub(super) fn cidr_group(self) -> Option<Named<String, CidrGroup>> {
+        if let Self::CidrGroup(group) = self { Some(group) } else { None }
     }
 
     pub(super) fn policy(self) -> Option<PolicyObject> {
@@ -143,6 +181,9 @@ impl Key {
             Self::Pod(_) => Kind::Pod,
             Self::Namespace(_) => Kind::Namespace,
             Self::Node(_) => Kind::Node,
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::CidrGroup(_) => Kind::CidrGroup,
             Self::Policy(kind, _) => Kind::Policy(*kind),
         }
     }
@@ -171,6 +212,9 @@ impl fmt::Display for Key {
             Self::Pod(key) => write!(f, "pod {key}"),
             Self::Namespace(name) => write!(f, "namespace {name}"),
             Self::Node(name) => write!(f, "node {name}"),
+            Self::Service(key) => write!(f, "service {key}"),
+            Self::EndpointSlice(key) => write!(f, "endpoint slice {key}"),
+            Self::CidrGroup(name) => write!(f, "CIDR group {name}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use remora_manifest::{Field, FieldError, Node};
-use remora_policy::Labels;
+use remora_policy::{Labels, NamedPorts};
 
 /// Which pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,10 @@ pub(super) struct Pod {
     pub(super) labels: BTreeMap<String, String>,
     /// Its service account.
     pub(super) service_account: String,
+    /// The node that it runs on; none yet.
+    pub(super) node: Option<String>,
+    /// What its containers call their TCP ports.
+    pub(super) ports: NamedPorts,
     /// Its own addresses: none yet, or none at all on its host's network.
     pub(super) addresses: Vec<IpAddr>,
     /// It has run to its end, and its addresses may be another's by now.
@@ -100,6 +104,8 @@ impl Pod {
                 Some(name) => name,
                 None => text(&spec, "serviceAccount")?.unwrap_or_else(|| "default".to_owned()),
             },
+            node: text(&spec, "nodeName")?.filter(|name| !name.is_empty()),
+            ports: named_ports(&spec)?,
             addresses,
             is_completed: matches!(phase, "Succeeded" | "Failed"),
             is_on_host_network,
@@ -139,11 +145,11 @@ fn pairs(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)
     labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-fn text(field: &Field<'_>, name: &str) -> Result<Option<String>, FieldError> {
+pub(super) fn text(field: &Field<'_>, name: &str) -> Result<Option<String>, FieldError> {
     field.get_given(name)?.map(|own| own.string().map(str::to_owned)).transpose()
 }
 
-fn labels(metadata: &Field<'_>) -> Result<BTreeMap<String, String>, FieldError> {
+pub(super) fn labels(metadata: &Field<'_>) -> Result<BTreeMap<String, String>, FieldError> {
     let Some(labels) = metadata.get_given("labels")? else { return Ok(BTreeMap::new()) };
     labels
         .entries()?
@@ -183,6 +189,29 @@ fn address(field: &Field<'_>) -> Result<IpAddr, FieldError> {
         return Err(field.error(format!("{address} can be no pod's address"), remedy));
     }
     Ok(address.to_canonical())
+}
+
+/// The TCP ports to which containers give a name. Those that end before others
+/// begin have none to call.
+fn named_ports(spec: &Field<'_>) -> Result<NamedPorts, FieldError> {
+    let mut named = Vec::new();
+    for list in ["containers", "initContainers"] {
+        let Some(containers) = spec.get_given(list)? else { continue };
+        for container in containers.items()? {
+            let stays = list == "containers" || text(&container, "restartPolicy")?.is_some();
+            let Some(ports) = container.get_given("ports")?.filter(|_| stays) else { continue };
+            for port in ports.items()? {
+                let is_tcp = text(&port, "protocol")?.is_none_or(|protocol| protocol == "TCP");
+                let number = port.require("containerPort")?.integer()?;
+                if let (Some(name), Ok(number), true) =
+                    (text(&port, "name")?, u16::try_from(number), is_tcp)
+                {
+                    named.push((name, number));
+                }
+            }
+        }
+    }
+    Ok(NamedPorts::of_pod(named))
 }
 
 fn is_injected(spec: &Field<'_>) -> Result<bool, FieldError> {

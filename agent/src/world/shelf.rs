@@ -73,6 +73,11 @@ impl<K: Clone + Ord, V: Clone + PartialEq> Shelf<K, V> {
         self.entries.iter().filter_map(|(key, entry)| Some((key, entry.good.as_ref()?)))
     }
 
+    /// Every object, with the last good version of those that have one.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.entries.iter().map(|(key, entry)| (key, entry.good.as_ref()))
+    }
+
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key)?.good.as_ref()
     }

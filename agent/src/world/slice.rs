@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use remora_api::cilium;
+use remora_api::services::Service;
 
 use super::groups::Group;
 use super::live::Live;
 use super::pod::{Pod, PodKey};
+use super::surroundings::Surroundings;
 use super::{People, World};
 
 /// The slices of all pods that carry a sidecar. One that is the same as before is
@@ -30,6 +32,8 @@ pub struct PodSlice {
     pub hosts: Arc<Vec<cilium::NetworkPolicyHosts>>,
     /// The single addresses among them, and by which identity each is recognised.
     pub peers: Arc<BTreeMap<IpAddr, u32>>,
+    /// The services that it may call, where its egress is restricted.
+    pub services: Arc<Vec<Service>>,
     /// The pod's own addresses, and by which identity it is recognised by each;
     /// none where another claims it too. Empty as long as it has no address.
     pub addresses: BTreeMap<IpAddr, Option<u32>>,
@@ -40,18 +44,18 @@ pub struct PodSlice {
 impl World {
     /// Makes the slices of pods that changed, or whose group did. `before` is
     /// how the pods were when the last slices were made.
-    pub(super) fn slice(&mut self, before: &BTreeMap<PodKey, Live>) {
+    pub(super) fn slice(&mut self, before: &BTreeMap<PodKey, Live>, surroundings: &Surroundings) {
         let mut last = std::mem::take(&mut self.slices);
         for (key, live) in self.live.iter().filter(|(_, live)| live.is_injected) {
             let Some(pod) = self.pods.get(key) else { continue };
-            let Some(group) = self.groups.get(&live.labels) else { continue };
+            let Some(group) = self.groups.get(&live.group()) else { continue };
             let last = last.remove(key);
             let is_same = !group.is_changed && before.get(key) == Some(live);
             let slice = match last {
                 // Its number may have changed with others' labels, never without its group.
                 Some(last) if is_same && last.is_about(pod, live, &self.people) => last,
                 last => {
-                    let slice = PodSlice::new(pod, live, group, &self.people);
+                    let slice = PodSlice::new(pod, live, group, &self.people, surroundings);
                     last.filter(|last| **last == slice).unwrap_or_else(|| Arc::new(slice))
                 }
             };
@@ -61,7 +65,13 @@ impl World {
 }
 
 impl PodSlice {
-    fn new(pod: &Pod, live: &Live, group: &Group, people: &People) -> Self {
+    fn new(
+        pod: &Pod,
+        live: &Live,
+        group: &Group,
+        people: &People,
+        surroundings: &Surroundings,
+    ) -> Self {
         let mut policy = group.encoded.policy.clone();
         policy.endpoint_id = live.endpoint;
         policy.endpoint_ips = pod.addresses.iter().map(ToString::to_string).collect();
@@ -69,7 +79,8 @@ impl PodSlice {
             uid: pod.uid.clone(),
             service_account: pod.service_account.clone(),
             policy,
-            hosts: Arc::clone(&group.hosts),
+            hosts: hosts(live, group, surroundings),
+            services: Arc::clone(&group.services),
             peers: Arc::clone(&group.peers),
             addresses: recognised(pod, live, people),
             warnings: group.encoded.warnings.clone(),
@@ -81,6 +92,19 @@ impl PodSlice {
         self.service_account == pod.service_account
             && self.addresses == recognised(pod, live, people)
     }
+}
+
+/// The group's hosts; and the nodes, if its rules tell them apart.
+fn hosts(
+    live: &Live,
+    group: &Group,
+    surroundings: &Surroundings,
+) -> Arc<Vec<cilium::NetworkPolicyHosts>> {
+    if !group.tells_nodes_apart() {
+        return Arc::clone(&group.hosts);
+    }
+    let nodes = surroundings.nodes.entries(live.node.as_deref());
+    Arc::new(group.hosts.iter().cloned().chain(nodes).collect())
 }
 
 /// By which identity a pod is recognised by each of its addresses.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod incremental;
+mod references;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -336,10 +337,10 @@ fn a_bad_document_is_named_and_the_others_count() {
 
 #[test]
 fn what_the_agent_does_not_read_is_told() {
-    let mut scene = Scene::new(&[("x.yaml", "apiVersion: v1\nkind: Service\n")]);
+    let mut scene = Scene::new(&[("x.yaml", "apiVersion: v1\nkind: Secret\n")]);
     let notices = scene.update();
     assert_eq!(notices[0].severity, Severity::Warning);
-    let text = "x.yaml:1: kind: `Service` is ignored; the agent reads Pod, Namespace and policies";
+    let text = "x.yaml:1: kind: `Secret` is ignored; the agent reads Pod, Namespace, Service, EndpointSlice, CiliumCIDRGroup and policies";
     assert_eq!(notices[0].text, text);
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn slice(uid: &str, address: &str, peer: (u64, &str)) -> Arc<PodSlice
             policy: identity,
             host_addresses: vec![peer.to_owned()],
         }]),
+        services: Arc::default(),
         peers: Arc::new([(peer.parse().expect("an address"), number)].into()),
         addresses: [(address.parse().expect("an address"), Some(number + 1000))].into(),
         warnings: Vec::new(),

@@ -12,6 +12,19 @@ pub struct NetworkPolicy {
     pub ingress_per_port_policies: ::prost::alloc::vec::Vec<PortNetworkPolicy>,
     #[prost(message, repeated, tag = "4")]
     pub egress_per_port_policies: ::prost::alloc::vec::Vec<PortNetworkPolicy>,
+    /// Remora's own: what policies in audit mode would enforce besides. A proxy
+    /// that does not know it enforces what stands above, and does not audit.
+    #[prost(message, optional, tag = "16006")]
+    pub audit: ::core::option::Option<AuditPolicy>,
+}
+/// What would be enforced if the policies in audit mode were in force too.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditPolicy {
+    /// As in NetworkPolicy: empty would deny everything in that direction.
+    #[prost(message, repeated, tag = "1")]
+    pub ingress_per_port_policies: ::prost::alloc::vec::Vec<PortNetworkPolicy>,
+    #[prost(message, repeated, tag = "2")]
+    pub egress_per_port_policies: ::prost::alloc::vec::Vec<PortNetworkPolicy>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PortNetworkPolicy {

@@ -8,6 +8,15 @@ pub(crate) static NETWORK_POLICY: Schema = Schema {
         Field { number: 2, name: "endpoint_id", kind: Kind::Varint },
         Field { number: 3, name: "ingress_per_port_policies", kind: Kind::Message(&PORT_NETWORK_POLICY) },
         Field { number: 4, name: "egress_per_port_policies", kind: Kind::Message(&PORT_NETWORK_POLICY) },
+        Field { number: 16006, name: "audit", kind: Kind::Message(&AUDIT_POLICY) },
+    ],
+};
+
+pub(crate) static AUDIT_POLICY: Schema = Schema {
+    name: "AuditPolicy",
+    fields: &[
+        Field { number: 1, name: "ingress_per_port_policies", kind: Kind::Message(&PORT_NETWORK_POLICY) },
+        Field { number: 2, name: "egress_per_port_policies", kind: Kind::Message(&PORT_NETWORK_POLICY) },
     ],
 };
 
@@ -63,5 +72,32 @@ pub(crate) static NETWORK_POLICY_HOSTS: Schema = Schema {
     fields: &[
         Field { number: 1, name: "policy", kind: Kind::Varint },
         Field { number: 2, name: "host_addresses", kind: Kind::String },
+    ],
+};
+
+pub(crate) static SERVICE: Schema = Schema {
+    name: "Service",
+    fields: &[
+        Field { number: 1, name: "namespace", kind: Kind::String },
+        Field { number: 2, name: "name", kind: Kind::String },
+        Field { number: 3, name: "addresses", kind: Kind::String },
+        Field { number: 4, name: "ports", kind: Kind::Message(&SERVICE_PORT) },
+        Field { number: 5, name: "affinity_seconds", kind: Kind::Varint },
+    ],
+};
+
+pub(crate) static SERVICE_PORT: Schema = Schema {
+    name: "ServicePort",
+    fields: &[
+        Field { number: 1, name: "port", kind: Kind::Varint },
+        Field { number: 2, name: "backends", kind: Kind::Message(&BACKEND) },
+    ],
+};
+
+pub(crate) static BACKEND: Schema = Schema {
+    name: "Backend",
+    fields: &[
+        Field { number: 1, name: "address", kind: Kind::String },
+        Field { number: 2, name: "port", kind: Kind::Varint },
     ],
 };

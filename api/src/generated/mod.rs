@@ -25,5 +25,10 @@ pub mod google {
         include!("google.rpc.rs");
     }
 }
+pub mod remora {
+    pub mod v1 {
+        include!("remora.v1.rs");
+    }
+}
 #[rustfmt::skip]
 pub(crate) mod fields;

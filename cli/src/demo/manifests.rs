@@ -51,6 +51,12 @@ pub(super) fn memcached_policy_edited() -> Result<String> {
     Ok(format!("{before}function: fleet-monitoring{edited}"))
 }
 
+/// The memcached policy in audit mode.
+pub(super) fn memcached_policy_audited() -> String {
+    let metadata = "metadata:\n  annotations: {policy.remora.dev/mode: audit}\n";
+    MEMCACHED_POLICY.replacen("metadata:\n", metadata, 1)
+}
+
 fn read(name: &str, text: &str) -> Result<Vec<Value>> {
     let documents = remora_manifest::read(text, Path::new(name)).into_iter();
     documents.map(|document| Ok(document?.to_json())).collect()

@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// 768 MB of memory; `cargo xtask demo --cassandra` brings what it needs.
     #[arg(long)]
     cassandra: bool,
+    /// Show audit mode: what policy would deny passes, and stands in the log.
+    #[arg(long, conflicts_with = "only")]
+    audit: bool,
     /// Keep the logs of the agent and of all containers, and say where.
     #[arg(long)]
     keep_logs: bool,
@@ -73,11 +76,13 @@ fn play(args: &Args) -> Result<Report> {
     let with_cassandra = args.cassandra || args.only == Some(Story::Cassandra);
     let programs = needs::check(with_cassandra)?;
     let stage = Stage::set(&programs)?;
-    let chosen = Story::ALL.into_iter().filter(|story| {
+    let only = args.only.or(args.audit.then_some(Story::Audit));
+    let unasked = Story::ALL.into_iter().filter(|story| {
         let asked_for = *story != Story::Cassandra || with_cassandra;
-        asked_for && args.only.is_none_or(|only| only == *story)
+        asked_for && only.is_none()
     });
-    if !with_cassandra && args.only.is_none() {
+    let chosen = unasked.chain(only);
+    if !with_cassandra && only.is_none() {
         stage::say("leaving out Cassandra, which is large: `--cassandra` plays it, too");
     }
     let mut rows = Vec::new();

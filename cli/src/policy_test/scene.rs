@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fs, net::IpAddr, path::PathBuf};
 
 use remora_parsers::Registry;
 use remora_policy::{
-    Endpoint, Labels, PolicySet, Reading, Slice, TrafficDirection, encode, is_policy, read_policy,
+    Catalog, ClusterView, Endpoint, Labels, NamedPorts, PolicySet, Reading, Slice,
+    TrafficDirection, encode, is_policy, read_policy,
 };
 
 use crate::playback::Scene;
@@ -37,8 +38,11 @@ impl Stage {
             TrafficDirection::Egress => (from, to),
         };
         let ips = [IpAddr::from([192, 0, 2, 1])];
-        let endpoint = Endpoint { id: 1, ips: &ips, labels: subject };
-        let encoded = encode(&policies, &endpoint, &BTreeMap::from([(PEER, peer.clone())]));
+        let ports = NamedPorts::default();
+        let endpoint = Endpoint { id: 1, ips: &ips, labels: subject, ports: &ports };
+        let identities = BTreeMap::from([(PEER, peer.clone().into())]);
+        let view = ClusterView { identities: &identities, catalog: &Catalog::default() };
+        let encoded = encode(&policies, &endpoint, &view);
         warnings.extend(encoded.warnings);
         let slice = Slice::compile(&encoded.policy, Registry::BUILT_IN)
             .map_err(|error| error.to_string())?;

@@ -6,3 +6,5 @@ mod effects;
 #[path = "../../../parsers/tests/support/native.rs"]
 mod native;
 mod server;
+#[path = "../support/slice.rs"]
+mod slice;

@@ -8,6 +8,7 @@ mod bad_input;
 mod cilium_kind;
 mod client;
 mod credentials;
+mod drain;
 mod droid;
 mod edits;
 mod install;

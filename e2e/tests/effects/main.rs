@@ -13,6 +13,8 @@ mod oracle;
 mod rights;
 mod server;
 mod shrink;
+#[path = "../support/slice.rs"]
+mod slice;
 
 use std::{
     path::{Path, PathBuf},

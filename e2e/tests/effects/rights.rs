@@ -1,13 +1,12 @@
 //! Random policies, compiled the way agent and sidecar do it, and what they
 //! allow by a second and simpler reading.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
-
 use fastrand::Rng;
-use remora_parsers::{Registry, Request};
-use remora_policy::{Endpoint, Labels, PolicySet, Slice, TrafficDirection, encode, read_policy};
+use remora_parsers::Request;
+use remora_policy::{Slice, TrafficDirection};
 
 use super::oracle::{Effect, Effects};
+use crate::slice;
 
 const PORT: u16 = 11211;
 const CLIENT: u32 = 1000;
@@ -87,7 +86,7 @@ impl RandomPolicy {
             rules.push(Rule { command: "version", key: None, protocol: None });
         }
         let yaml = to_yaml(&rules);
-        let slice = compile(&yaml);
+        let slice = slice::compile(&yaml, "app=memcached", CLIENT);
         Self { yaml, rules, slice }
     }
 
@@ -185,17 +184,4 @@ fn to_yaml(rules: &[Rule]) -> String {
         }
     }
     yaml
-}
-
-fn compile(yaml: &str) -> Slice {
-    let document = remora_manifest::read(yaml, Path::new("random.yaml")).remove(0).expect("YAML");
-    let mut policies = PolicySet::default();
-    policies.insert(read_policy(&document, Registry::BUILT_IN));
-    assert_eq!(policies.refused().count(), 0, "{yaml}");
-    let server = Labels::parse("app=memcached").expect("labels");
-    let client = Labels::parse("app=client").expect("labels");
-    let ips = [IpAddr::from([192, 0, 2, 1])];
-    let endpoint = Endpoint { id: 1, ips: &ips, labels: &server };
-    let encoded = encode(&policies, &endpoint, &BTreeMap::from([(CLIENT, client)]));
-    Slice::compile(&encoded.policy, Registry::BUILT_IN).expect("a slice")
 }

@@ -30,7 +30,9 @@ fn requests_are_judged_over_both_families() {
         |verdict: &str| entries.iter().filter(|entry| entry["verdict"] == verdict).count();
     assert_eq!((verdicts("FORWARDED"), verdicts("DROPPED")), (4, 4), "{log}");
     let forwarded = &entries[0];
-    assert_eq!(forwarded["fields"], json!({"command": "get", "key": "pub:a"}));
+    assert_eq!(forwarded["fields"]["command"], "get");
+    let key = forwarded["fields"]["key"].as_str().expect("a key");
+    assert!(key.starts_with('#') && !log.contains("pub:a"), "keys are hashes: {log}");
     assert_eq!(forwarded["rule"], "default/cache ingress[0].toPorts[0].l7[0]");
 }
 

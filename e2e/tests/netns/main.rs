@@ -3,10 +3,20 @@
 //! without it.
 
 mod bad_input;
+mod by_hand;
+mod bypass;
+mod chaos;
 mod clients;
+mod cost;
+mod drain;
+mod egress;
 mod enforcement;
+mod exhaustion;
+mod fail_static;
 mod forged;
 mod lifecycle;
 mod memory;
 mod redirection;
+mod services;
 mod stage;
+mod world;

@@ -56,3 +56,18 @@ fn a_pod_reaches_itself_under_any_policy() {
         assert_eq!(ask(&cache, address, "set any 0 0 1\r\nx\r\n"), stored, "{address}");
     }
 }
+
+#[test]
+fn a_port_that_is_skipped_is_reached_by_everybody() {
+    let stage = Stage::set();
+    stage.write_policy("cache.yaml", POLICY);
+    let outsider = stage.client("outsider", &json!({}));
+    let skips = json!({"remora.dev/skip-inbound-ports": "11200-11211"});
+    let cache = stage.cache_with(&[], &skips);
+    let miss = Answer::Text("END\r\n".to_owned());
+    for ip in [cache.ipv4().into(), cache.ipv6().into()] {
+        assert_eq!(ask(&outsider, SocketAddr::new(ip, MEMCACHED), "get sec:a\r\n"), miss);
+        // Its neighbours are none the less closed.
+        assert_eq!(ask(&outsider, SocketAddr::new(ip, 11212), "get a\r\n"), Answer::Reset);
+    }
+}

@@ -85,14 +85,59 @@ impl Stage {
 
     /// An injected memcached with `app: cache`, started with these arguments.
     pub(crate) fn cache(&self, arguments: &[&str]) -> Pod {
-        let manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
+        self.cache_with(arguments, &json!({}))
+    }
+
+    /// The same with annotations.
+    pub(crate) fn cache_with(&self, arguments: &[&str], annotations: &Value) -> Pod {
+        let mut manifest = pod("cache", &json!({"app": "cache"}), "memcached", arguments);
+        manifest["metadata"]["annotations"] = annotations.clone();
+        listening(self.run_injected(&manifest))
+    }
+
+    /// A memcached without a sidecar, whose `app` label is its name.
+    pub(crate) fn server(&self, name: &str) -> Pod {
+        self.server_of(name, name)
+    }
+
+    /// The same with another `app` label. Its port has the name `cache`.
+    pub(crate) fn server_of(&self, name: &str, app: &str) -> Pod {
+        let mut manifest = pod(name, &json!({"app": app}), "memcached", &[]);
+        manifest["spec"]["containers"][0]["ports"] =
+            json!([{"name": "cache", "containerPort": MEMCACHED}]);
+        listening(self.run(&manifest))
+    }
+
+    /// An injected pod from which tests connect, after `change`.
+    pub(crate) fn caller(&self, change: impl FnOnce(&mut Value)) -> Pod {
+        let mut manifest = pod("caller", &json!({"app": "caller"}), "idle", &[]);
+        change(&mut manifest);
+        self.run_injected(&manifest)
+    }
+
+    fn run_injected(&self, manifest: &Value) -> Pod {
+        self.run(&self.inject(manifest))
+    }
+
+    fn inject(&self, manifest: &Value) -> Value {
         let agent = AgentAddress::Sockets(self.sockets.clone());
         let config = InjectConfig { agent, ..Default::default() };
-        let injected = inject(&manifest, &config).expect("injectable");
-        let cache = self.run(&injected);
-        let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
-        eventually("memcached listens", || cache.connect(loopback).is_ok());
-        cache
+        inject(manifest, &config).expect("injectable")
+    }
+
+    /// The manifest of such a pod.
+    pub(crate) fn injected_cache(&self, arguments: &[&str]) -> Value {
+        self.injected("cache", arguments)
+    }
+
+    /// The same under another name.
+    pub(crate) fn injected(&self, name: &str, arguments: &[&str]) -> Value {
+        self.inject(&pod(name, &json!({"app": "cache"}), "memcached", arguments))
+    }
+
+    /// Where the agent serves a pod of the default namespace.
+    pub(crate) fn socket(&self, name: &str) -> PathBuf {
+        self.sockets.join(format!("default_{name}")).join("agent.sock")
     }
 
     /// A pod without a sidecar, from which tests connect.
@@ -114,6 +159,12 @@ impl Stage {
     pub(crate) fn manifests(&self) -> &Path {
         &self.manifests
     }
+}
+
+fn listening(server: Pod) -> Pod {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], MEMCACHED));
+    eventually("memcached listens", || server.connect(loopback).is_ok());
+    server
 }
 
 fn start_agent(node: &Node, manifests: &Path, sockets: &Path) -> Process {

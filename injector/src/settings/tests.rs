@@ -95,7 +95,13 @@ fn wrong_values_are_refused_with_a_remedy() {
             json!(""),
             "is no annotation of Remora's; remove it; known here: remora.dev/status, \
              remora.dev/cpu-request, remora.dev/cpu-limit, remora.dev/memory-request, \
-             remora.dev/memory-limit, remora.dev/log-level"
+             remora.dev/memory-limit, remora.dev/log-level, remora.dev/access-log, \
+             remora.dev/access-log-fields, remora.dev/skip-inbound-ports, \
+             remora.dev/skip-outbound-ports, remora.dev/skip-outbound-cidrs, \
+             remora.dev/first-byte-timeout, remora.dev/frame-timeout, remora.dev/idle-timeout, \
+             remora.dev/peer-timeout, remora.dev/max-connections, \
+             remora.dev/max-connections-per-source, remora.dev/max-held-bytes, \
+             remora.dev/max-denials-per-second"
                 .into(),
         ),
     ];
@@ -133,4 +139,29 @@ fn on_a_workload_they_belong_to_the_template() {
         error.starts_with("spec.template.metadata.annotations[\"remora.dev/loglevel\"]: "),
         "{error}"
     );
+}
+
+#[test]
+fn the_access_log_can_be_for_people_and_show_fields() {
+    let annotations = json!({
+        "remora.dev/access-log": "text", "remora.dev/access-log-fields": "key,query_table",
+    });
+    let env = sidecar(&annotations)["env"].clone();
+    let env = env.as_array().expect("a list");
+    for (name, value) in
+        [("REMORA_ACCESS_LOG", "text"), ("REMORA_ACCESS_LOG_FIELDS", "key,query_table")]
+    {
+        assert!(env.contains(&json!({"name": name, "value": value})), "{name}: {env:?}");
+    }
+    sidecar(&json!({"remora.dev/access-log-fields": "*"}));
+    sidecar(&json!({"remora.dev/access-log-fields": "a".repeat(256)}));
+    let refused = refusal(&json!({"remora.dev/access-log": "xml"}));
+    assert!(
+        refused.contains("`xml` is no format of the log; write one of json, text"),
+        "{refused}"
+    );
+    for wrong in ["", "a,", "a b", "*,a", "a\n", &"a".repeat(257)] {
+        let refused = refusal(&json!({"remora.dev/access-log-fields": wrong}));
+        assert!(refused.contains("is no list of a request's fields"), "{wrong:?}: {refused}");
+    }
 }

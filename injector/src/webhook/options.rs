@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::app::WebhookConfig;
 use crate::admission::{Ceiling, Install, Skips};
-use crate::{AGENT_URL, AgentAddress, InjectConfig};
+use crate::{AGENT_URL, AgentAddress, InjectConfig, Limits, Setting};
 
 /// Exit status when the command line is wrong.
 pub const EXIT_USAGE: u8 = 64;
@@ -100,6 +100,10 @@ pub struct Serve {
     #[arg(long, value_name = "QUANTITY")]
     most_memory: Option<String>,
 
+    /// A limit of what peers may cost a sidecar, by its annotation; pods may only tighten it
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<Setting>,
+
     /// Incoming ports and ranges that pods of enforced namespaces may skip
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     enforced_skip_inbound_ports: Vec<String>,
@@ -128,6 +132,7 @@ impl Serve {
             agent: AgentAddress::Url(self.agent),
             init_image: self.init_image,
             sidecar_image: self.sidecar_image,
+            limits: self.limits.into_iter().fold(Limits::default(), Limits::with),
         };
         let skips = Skips {
             inbound_ports: self.enforced_skip_inbound_ports,
@@ -172,12 +177,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Options::command().debug_assert();
-        let options = parse("x webhook --most-cpu 2 --log debug").expect("a command line");
+        let line = "x webhook --most-cpu 2 --limit remora.dev/idle-timeout=2h --log debug";
+        let options = parse(line).expect("a command line");
         assert_eq!(options.log, LevelFilter::DEBUG);
         let Command::Webhook(serve) = options.command else { panic!("webhook") };
         let config = serve.config().expect("a configuration");
         assert_eq!((config.listen.port(), config.secret.as_str()), (16030, "remora-injector-tls"));
         assert_ne!(config.install.ceiling, Ceiling::default());
+        assert_ne!(config.install.inject.limits, Limits::default());
+        let error = parse("x webhook --limit remora.dev/idle=2h").expect_err("refused").to_string();
+        assert!(error.contains("is no limit"), "{error}");
         let Command::Webhook(serve) = parse("x webhook --most-cpu x").expect("fine").command else {
             panic!("webhook")
         };

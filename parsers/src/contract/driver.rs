@@ -122,6 +122,58 @@ impl Driver {
         stream.ended && stream.held.is_empty() && matches!(stream.ahead, Ahead::Nothing)
     }
 
+    /// How many bytes of `direction` pass next without being shown to anybody,
+    /// so that whoever drives may send them on by other ways: none where output
+    /// that must go before them still waits.
+    #[must_use]
+    pub fn passing(&self, direction: Direction) -> u64 {
+        let stream = self.peek(direction);
+        match stream.ahead {
+            Ahead::Pass(n) if self.dead.is_none() && stream.out.is_empty() => n,
+            _ => 0,
+        }
+    }
+
+    /// Notes that so many of the [`passing`](Self::passing) bytes were sent on.
+    ///
+    /// # Errors
+    /// As for [`data`](Self::data); more bytes than were passing are the
+    /// driver's own fault.
+    pub fn passed(
+        &mut self,
+        direction: Direction,
+        bytes: u64,
+        host: &mut dyn Host,
+    ) -> Result<(), Fault> {
+        self.alive()?;
+        let stream = self.stream(direction);
+        let Ahead::Pass(left) = stream.ahead else {
+            return self.bury(Err(Fault::parser("bytes were passed that nobody let pass")));
+        };
+        let Some(left) = left.checked_sub(bytes) else {
+            return self.bury(Err(Fault::parser("more bytes were passed than may")));
+        };
+        stream.go_on(left, true);
+        if left > 0 {
+            return Ok(());
+        }
+        let result = self.advance(direction, &[], host);
+        self.bury(result)
+    }
+
+    /// Whether the connection is between requests: nothing is held, under way
+    /// or waiting to be sent, and no reply is to come.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        let rests = |stream: &Stream| {
+            stream.held.is_empty()
+                && stream.out.is_empty()
+                && stream.deferred.is_empty()
+                && matches!(stream.ahead, Ahead::Nothing)
+        };
+        rests(&self.request) && rests(&self.reply) && self.parser.is_idle()
+    }
+
     /// Bytes held for the parser, in both directions.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -312,7 +364,12 @@ impl Stream {
         if pass {
             self.out.extend_from_slice(now);
         }
-        let left = n.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
+        self.go_on(n.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX)), pass);
+        rest
+    }
+
+    /// So much of what was decided ahead is still to come.
+    fn go_on(&mut self, left: u64, pass: bool) {
         self.ahead = match (left, pass) {
             (0, _) => Ahead::Nothing,
             (left, true) => Ahead::Pass(left),
@@ -321,7 +378,6 @@ impl Stream {
         if left == 0 {
             self.out.append(&mut self.deferred);
         }
-        rest
     }
 
     /// Writes at the place that the stream has reached: after the message

@@ -155,4 +155,11 @@ pub trait Parser: Send {
     fn held(&self) -> usize {
         0
     }
+
+    /// Whether every request so far has had its whole reply, so that nobody
+    /// would miss anything if the connection ended before the next. A parser
+    /// that cannot tell says no.
+    fn is_idle(&self) -> bool {
+        false
+    }
 }

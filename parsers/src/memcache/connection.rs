@@ -39,4 +39,12 @@ impl Parser for MemcacheParser {
             Self::Binary(parser) => parser.on_data(direction, data, end, judge),
         }
     }
+
+    fn is_idle(&self) -> bool {
+        match self {
+            Self::Undecided => true,
+            Self::Text(parser) => parser.is_idle(),
+            Self::Binary(parser) => parser.is_idle(),
+        }
+    }
 }

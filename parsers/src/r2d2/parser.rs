@@ -43,6 +43,10 @@ impl Parser for R2d2Parser {
             Direction::Reply => self.reply(data),
         }
     }
+
+    fn is_idle(&self) -> bool {
+        self.replies.is_empty()
+    }
 }
 
 impl R2d2Parser {

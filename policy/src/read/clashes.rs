@@ -3,7 +3,7 @@
 use remora_manifest::Field;
 
 use super::Reader;
-use crate::model::{IngressRule, L7Filter, Rule};
+use crate::model::{L7Filter, PeerRule, Port, PortRange, Rule, Section};
 
 /// How many ports the entries of one policy may name, each as often as it is.
 pub(super) const MAX_PORT_RULES: usize = 2048;
@@ -11,9 +11,9 @@ pub(super) const MAX_PORT_RULES: usize = 2048;
 /// One rule's say on one port, or on all of them.
 struct Say<'m> {
     subject: &'m crate::Selector,
-    rule: &'m IngressRule,
+    rule: &'m PeerRule,
     path: &'m str,
-    port: Option<u16>,
+    port: Port,
     l7: Option<&'m L7Filter>,
 }
 
@@ -23,7 +23,15 @@ impl Reader<'_> {
     /// written; what only the labels of real pods bring together is found when
     /// a slice is made.
     pub(super) fn clashes(&mut self, rules: &[Rule], root: &Field<'_>) {
-        let says: Vec<_> = rules.iter().flat_map(says).collect();
+        let sections = |section: fn(&Rule) -> Option<&Section>| -> Vec<Say<'_>> {
+            let sections = rules.iter().filter_map(|rule| Some((rule, section(rule)?)));
+            sections.flat_map(|(rule, section)| says(rule, section)).collect()
+        };
+        self.clashes_of(&sections(|rule| rule.ingress.as_ref()), root);
+        self.clashes_of(&sections(|rule| rule.egress.as_ref()), root);
+    }
+
+    fn clashes_of(&mut self, says: &[Say<'_>], root: &Field<'_>) {
         if says.len() > MAX_PORT_RULES {
             let message = format!(
                 "has {} rules for ports; at most {MAX_PORT_RULES} are taken: split it",
@@ -69,32 +77,28 @@ impl Reader<'_> {
 impl Say<'_> {
     /// Whether both are about the same port of the same endpoints.
     fn meets(&self, other: &Say<'_>) -> bool {
-        let ports = self.port.is_none() || other.port.is_none() || self.port == other.port;
+        let ports = match (&self.port, &other.port) {
+            (Port::Numbers(ours), Port::Numbers(theirs)) => ours.overlap(theirs).is_some(),
+            (one, other) => one == other || [one, other].contains(&&Port::Numbers(PortRange::ALL)),
+        };
         ports && (self.subject.includes(other.subject) || other.subject.includes(self.subject))
     }
 }
 
-fn says(rule: &Rule) -> Vec<Say<'_>> {
+fn says<'m>(rule: &'m Rule, section: &'m Section) -> Vec<Say<'m>> {
     let mut says = Vec::new();
-    for ingress in rule.ingress.iter().flatten() {
-        let subject = &rule.subject;
-        let Some(port_rules) = &ingress.ports else {
-            if ingress.peers != crate::Peers::Any {
-                let path = &ingress.path;
-                says.push(Say { subject, rule: ingress, path, port: None, l7: None });
-            }
+    let subject = &rule.subject;
+    for rule in section.allow.iter().filter(|rule| !rule.is_empty()) {
+        let Some(port_rules) = &rule.ports else {
+            let (path, port) = (&rule.path, Port::Numbers(PortRange::ALL));
+            says.push(Say { subject, rule, path, port, l7: None });
             continue;
         };
         for port_rule in port_rules {
             let l7 = port_rule.l7.as_ref();
             let path = &port_rule.path;
-            says.extend(port_rule.ports.iter().map(|port| Say {
-                subject,
-                rule: ingress,
-                path,
-                port: Some(*port),
-                l7,
-            }));
+            let ports = port_rule.ports.iter().cloned();
+            says.extend(ports.map(|port| Say { subject, rule, path, port, l7 }));
         }
     }
     says

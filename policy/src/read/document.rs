@@ -8,11 +8,15 @@ use remora_parsers::Registry;
 use super::{Reader, report::Report, schema};
 use crate::{
     matcher::Patterns,
-    model::{Closed, Policy, PolicyKind, PolicyName, Reading, RefusedPolicy, Rule},
+    model::{Mode, Policy, PolicyKind, PolicyName, Rule},
+    refusal::{Closed, Reading, RefusedPolicy},
 };
 
 /// The longest name that the API server takes.
 const MAX_NAME_BYTES: usize = 253;
+
+/// The annotation that says `mode` for Cilium's kinds, which have no such field.
+pub(super) const MODE_ANNOTATION: &str = "policy.remora.dev/mode";
 
 /// A document that is about to be read.
 pub(super) struct Document<'a> {
@@ -51,7 +55,9 @@ impl<'a> Document<'a> {
             report: std::mem::take(&mut self.report),
             patterns: Patterns::default(),
             places: BTreeMap::new(),
+            mode: Some(Mode::Enforce),
         };
+        reader.annotation(&self.root);
         let (rules, mut closes) = reader.rules(&self.root);
         if matches!(scope, Scope::Unknown) {
             closes = vec![everything(None)];
@@ -129,6 +135,25 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// The mode of a policy whose kind has no field for it.
+    fn annotation(&mut self, root: &Field<'a>) {
+        let annotations = root.node.get("metadata").and_then(|node| node.get("annotations"));
+        let Some(node) = annotations.and_then(|annotations| annotations.get(MODE_ANNOTATION))
+        else {
+            return;
+        };
+        let path = root.path.key("metadata").key("annotations").key(MODE_ANNOTATION);
+        let field = Field { node, path };
+        match self.kind {
+            PolicyKind::CiliumNetworkPolicy | PolicyKind::CiliumClusterwideNetworkPolicy => {
+                self.mode = self.read_mode(&field);
+            }
+            PolicyKind::L7Policy | PolicyKind::ClusterL7Policy => {
+                self.report.warn(&field, "is not read; write `mode` into `spec`");
+            }
+        }
+    }
+
     /// `spec` and `specs`: the rules that are sound, and what all of them
     /// close if the policy is refused.
     fn rules(&mut self, root: &Field<'a>) -> (Vec<Rule>, Vec<Closed>) {

@@ -3,9 +3,10 @@
 
 mod clashes;
 mod document;
-mod ingress;
+mod peers;
 mod ports;
 mod report;
+mod rule;
 mod schema;
 mod selector;
 
@@ -14,7 +15,8 @@ use remora_parsers::Registry;
 
 use crate::{
     matcher::Patterns,
-    model::{PolicyKind, Reading},
+    model::{Mode, PolicyKind},
+    refusal::Reading,
 };
 use document::Document;
 use report::Report;
@@ -49,6 +51,8 @@ struct Reader<'a> {
     report: Report,
     /// Equal expressions are compiled once.
     patterns: Patterns,
+    /// The mode of rules that do not say theirs; none if it cannot be read.
+    mode: Option<Mode>,
     /// Where each rule's path stands in the document.
     places: std::collections::BTreeMap<String, Field<'a>>,
 }

@@ -5,37 +5,60 @@ use std::collections::BTreeMap;
 use remora_manifest::{Field, Value};
 use remora_parsers::{Protocol, RuleError, nearest};
 
-use super::{Reader, schema};
+use super::{Reader, rule::List, schema};
 use crate::{
     matcher::{Matcher, MatcherError},
-    model::{L7Filter, L7Rule, PortRule},
+    model::{L7Filter, L7Rule, Port, PortRange, PortRule},
 };
 
 /// How many ports one entry may have: as many as in the CRD of Cilium 1.19.
 const MAX_PORTS: usize = 40;
 
 impl<'a> Reader<'a> {
-    pub(super) fn port_rules(&mut self, field: &Field<'a>, path: &str) -> Option<Vec<PortRule>> {
-        let rules = self.report.some_items(field, "leave it out to allow every port")?;
+    pub(super) fn port_rules(
+        &mut self,
+        field: &Field<'a>,
+        path: &str,
+        list: List,
+    ) -> Option<Vec<PortRule>> {
+        let rules = self.report.some_items(field, "leave it out to mean every port")?;
         let mut read = Vec::with_capacity(rules.len());
         for (index, rule) in rules.iter().enumerate() {
-            read.extend(self.port_rule(rule, format!("{path}.toPorts[{index}]")));
+            read.extend(self.port_rule(rule, format!("{path}.toPorts[{index}]"), list));
         }
         Some(read)
     }
 
-    fn port_rule(&mut self, field: &Field<'a>, path: String) -> Option<PortRule> {
-        self.report.fields(field, &schema::PORT_RULE);
+    fn port_rule(&mut self, field: &Field<'a>, path: String, list: List) -> Option<PortRule> {
+        let rules = field.get_given("rules").ok()?;
+        match &rules {
+            Some(rules) if list.denies => {
+                let message = "a rule that denies looks at no requests; remove them";
+                self.report.refuse(rules, message);
+            }
+            _ if list.denies => {
+                self.report.fields(field, &schema::DENY_PORT_RULE);
+            }
+            _ => {
+                self.report.fields(field, &schema::PORT_RULE);
+            }
+        }
         self.places.insert(path.clone(), field.clone());
-        let ports = self.ports(field);
-        let l7 = match field.get_given("rules").ok()? {
+        let ports = self.ports(field, list.denies);
+        let l7 = match rules.filter(|_| !list.denies) {
             Some(rules) => self.l7(&rules, &path)?,
             None => None,
         };
-        Some(PortRule { path, ports: ports?, l7 })
+        let ports = ports?;
+        if l7.is_some() && ports.contains(&Port::Numbers(PortRange::ALL)) {
+            let message = "has `rules` for every port; name the ports that speak the protocol";
+            self.report.refuse(field, message);
+            return None;
+        }
+        Some(PortRule { path, ports, l7 })
     }
 
-    fn ports(&mut self, field: &Field<'_>) -> Option<Vec<u16>> {
+    fn ports(&mut self, field: &Field<'_>, denies: bool) -> Option<Vec<Port>> {
         let Some(ports) = field.get_given("ports").ok()? else {
             if field.node.get("ports").is_none() {
                 self.report.refuse(field, "has no `ports`; add at least one");
@@ -50,14 +73,14 @@ impl<'a> Reader<'a> {
         }
         let mut read = Vec::with_capacity(items.len());
         for item in &items {
-            read.extend(self.port(item).filter(|port| !read.contains(port)));
+            read.extend(self.port(item, denies).filter(|port| !read.contains(port)));
         }
         Some(read)
     }
 
-    fn port(&mut self, field: &Field<'_>) -> Option<u16> {
+    fn port(&mut self, field: &Field<'_>, denies: bool) -> Option<Port> {
         self.report.fields(field, &schema::PORT);
-        self.transport(field);
+        let is_tcp = self.transport(field, denies);
         let port = field.get_given("port").ok()?;
         let Some(port) = port else {
             if field.node.get("port").is_none() {
@@ -66,30 +89,67 @@ impl<'a> Reader<'a> {
             return None;
         };
         let text = self.report.accept(port.string())?;
-        let number = text.parse().ok().filter(|number: &u16| *number > 0);
         // `080` and `+80` are not how a port is written, and Cilium reads the
         // first one as an octal number.
-        if let Some(number) = number.filter(|number| number.to_string() == text) {
-            return Some(number);
-        }
-        let message = if text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
-            "is no number, and named ports are not supported yet; write the number"
-        } else {
-            "is no port; write a number from 1 to 65535"
+        let number = text.parse().ok().filter(|number: &u16| number.to_string() == text);
+        let Some(first) = number else {
+            if is_port_name(text) {
+                self.named_end(field)?;
+                return is_tcp.then(|| Port::Named(text.to_ascii_lowercase()));
+            }
+            let message = "is no port; write a number from 0 to 65535, or a port's name";
+            self.report.refuse(&port, message);
+            return None;
         };
-        self.report.refuse(&port, message);
+        let last = self.end_port(field, first)?;
+        let ports = if first == 0 { PortRange::ALL } else { PortRange { first, last } };
+        is_tcp.then_some(Port::Numbers(ports))
+    }
+
+    /// Refuses a range that begins with a name.
+    fn named_end(&mut self, field: &Field<'_>) -> Option<()> {
+        let Some(end) = self.report.accept(field.get_given("endPort"))? else { return Some(()) };
+        self.report.refuse(&end, "ends a range that begins with a name; write numbers");
         None
     }
 
-    /// Only TCP is intercepted, so `ANY`, and saying nothing, mean TCP.
-    fn transport(&mut self, field: &Field<'_>) {
-        let Ok(Some(transport)) = field.get_given("protocol") else { return };
-        match self.report.accept(transport.string()) {
-            None | Some("TCP" | "ANY") => {}
-            Some("UDP" | "SCTP" | "VRRP" | "IGMP") => {
-                self.report.refuse(&transport, "is not supported; only TCP is intercepted");
+    /// `endPort`, where the range that begins with `first` ends.
+    fn end_port(&mut self, field: &Field<'_>, first: u16) -> Option<u16> {
+        let Some(field) = self.report.accept(field.get_given("endPort"))? else {
+            return Some(first);
+        };
+        match u16::try_from(self.report.accept(field.integer())?) {
+            Ok(0) => Some(first),
+            Ok(last) if first > 0 && last >= first => Some(last),
+            _ => {
+                let message = format!(
+                    "is no end of a range that begins with {first}; write a port from there on"
+                );
+                self.report.refuse(&field, message);
+                None
             }
-            Some(_) => self.report.refuse(&transport, "is no protocol; write `TCP`"),
+        }
+    }
+
+    /// Whether a port is TCP's. Only TCP is intercepted, so `ANY`, and saying
+    /// nothing, mean TCP; what allows another transport allows nothing here.
+    fn transport(&mut self, field: &Field<'_>, denies: bool) -> bool {
+        let Ok(Some(transport)) = field.get_given("protocol") else { return true };
+        match self.report.accept(transport.string()) {
+            None | Some("TCP" | "ANY") => true,
+            Some("UDP" | "SCTP" | "VRRP" | "IGMP") if denies => {
+                self.report.refuse(&transport, "cannot be denied; only TCP is intercepted");
+                false
+            }
+            Some(other @ ("UDP" | "SCTP" | "VRRP" | "IGMP")) => {
+                let message = format!("only TCP is intercepted, so {other} is not judged");
+                self.report.warn(&transport, message);
+                false
+            }
+            Some(_) => {
+                self.report.refuse(&transport, "is no protocol; write `TCP`");
+                false
+            }
         }
     }
 
@@ -178,6 +238,18 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Whether a text is the name of a port, as in the pods' manifests and RFC 6335,
+/// in either case.
+fn is_port_name(text: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=15).contains(&text.len())
+        && text.bytes().all(is_known)
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--")
 }
 
 /// The key that an error is about.

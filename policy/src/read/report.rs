@@ -4,7 +4,7 @@ use remora_manifest::{Field, FieldError, Location};
 use remora_parsers::nearest;
 
 use super::schema::{Schema, home};
-use crate::model::PolicyError;
+use crate::refusal::PolicyError;
 
 /// Errors and warnings of one document.
 #[derive(Default)]

@@ -2,17 +2,23 @@
 
 use remora_manifest::Field;
 
-use super::{Reader, schema};
+use super::{Reader, peers::RECOGNISED, schema};
 use crate::{
     labels::NAMESPACE_KEY,
     selector::{Key, Operator, Requirement, Selector, Source},
 };
+
+/// Cilium's label for the cluster of a mesh that an endpoint is in.
+const CLUSTER_KEY: &str = "io.cilium.k8s.policy.cluster";
 
 impl Reader<'_> {
     /// `endpointSelector`. A namespaced policy selects in its own namespace
     /// only, whatever its selector says.
     pub(super) fn subject(&mut self, field: &Field<'_>) -> Option<Selector> {
         let mut selector = self.selector(field)?;
+        if selector.names_a_reserved() {
+            self.report.warn(field, "names what is reserved, and so selects no pod");
+        }
         let Some(own) = &self.namespace else { return Some(selector.within_the_cluster()) };
         let elsewhere = |requirement: &Requirement| {
             requirement.key.name == NAMESPACE_KEY
@@ -28,18 +34,38 @@ impl Reader<'_> {
         Some(selector.within(own))
     }
 
-    /// An entry of `fromEndpoints`. Without a word about namespaces it means
-    /// the policy's own, or in a policy of the cluster every one.
-    pub(super) fn peer(&mut self, field: &Field<'_>) -> Option<Selector> {
+    /// An entry of `fromEndpoints` or `toEndpoints`. Without a word about
+    /// namespaces it means the policy's own, or in a policy of the cluster
+    /// every one. One that allows means pods, whatever it says, unless it names
+    /// what is reserved.
+    pub(super) fn peer(&mut self, field: &Field<'_>, denies: bool) -> Option<Selector> {
         let selector = self.selector(field)?;
+        if selector.names_a_reserved() {
+            self.recognised(field, &selector, denies)?;
+            return Some(selector);
+        }
         Some(match &self.namespace {
-            _ if selector.names_a_namespace() => selector,
+            _ if selector.names_a_namespace() && denies => selector,
+            _ if selector.names_a_namespace() => selector.within_the_cluster(),
             Some(own) => selector.within(own),
             None => selector.within_the_cluster(),
         })
     }
 
-    fn selector(&mut self, field: &Field<'_>) -> Option<Selector> {
+    /// Whether the reserved labels that a selector names are some that
+    /// somebody here can have.
+    fn recognised(&mut self, field: &Field<'_>, selector: &Selector, denies: bool) -> Option<()> {
+        let reserved = |requirement: &&Requirement| requirement.key.source == Source::Reserved;
+        for requirement in selector.requirements.iter().filter(reserved) {
+            let name = requirement.key.name.as_str();
+            if !RECOGNISED.contains(&name) {
+                self.nobody(field, name, denies)?;
+            }
+        }
+        Some(())
+    }
+
+    pub(super) fn selector(&mut self, field: &Field<'_>) -> Option<Selector> {
         let report = &mut self.report;
         let mut sound = report.fields(field, &schema::SELECTOR);
         let mut requirements = Vec::new();
@@ -114,11 +140,7 @@ impl Reader<'_> {
             None => (Source::Any, text),
             Some(("any", name)) => (Source::Any, name),
             Some(("k8s", name)) => (Source::Kubernetes, name),
-            Some(("reserved", _)) => {
-                let message = format!("`{text}`: `reserved:` labels are not supported yet");
-                self.report.refuse(field, format!("{message}; use labels of pods"));
-                return None;
-            }
+            Some(("reserved", name)) => (Source::Reserved, name),
             Some((prefix, _)) => {
                 let message = format!("`{prefix}:` is no source of labels; write `k8s:` or `any:`");
                 self.report.refuse(field, message);
@@ -127,6 +149,13 @@ impl Reader<'_> {
         };
         if name.is_empty() {
             self.report.refuse(field, "a label without a key; write one");
+            return None;
+        }
+        if name == CLUSTER_KEY {
+            // It would select nobody, so that a policy about a pod of this
+            // cluster would restrict nothing.
+            let message = "names clusters of a mesh, which are not known here; remove it";
+            self.report.refuse(field, message);
             return None;
         }
         Some(Key { source, name: name.to_owned() })

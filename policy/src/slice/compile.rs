@@ -10,7 +10,7 @@ use remora_api::{
 use remora_parsers::{Protocol, Registry, nearest};
 
 use super::{
-    Reason, Slice, Tables, TrafficDirection,
+    Reason, Ruling, Slice, Suspects, Tables, TrafficDirection,
     draft::{Draft, Effect, Filter, L7Rule, Peers, Rule},
     table::{MAX_RANGES_OF_A_PORT, Table},
 };
@@ -93,10 +93,29 @@ impl Slice {
         policy: &cilium::NetworkPolicy,
         registry: Registry,
     ) -> Result<Self, CompileError> {
+        let (ingress, egress) =
+            (&policy.ingress_per_port_policies, &policy.egress_per_port_policies);
+        let audit = policy.audit.as_ref();
+        let audited = audit.map(|own| {
+            let (ingress, egress) = (&own.ingress_per_port_policies, &own.egress_per_port_policies);
+            Ruling::compile(ingress, egress, registry)
+        });
+        Ok(Self {
+            enforced: Ruling::compile(ingress, egress, registry)?,
+            audited: audited.transpose()?,
+        })
+    }
+}
+
+impl Ruling {
+    fn compile(
+        ingress: &[cilium::PortNetworkPolicy],
+        egress: &[cilium::PortNetworkPolicy],
+        registry: Registry,
+    ) -> Result<Self, CompileError> {
+        let suspects = Suspects::new(ingress, egress);
         let mut compiler = Compiler { registry, patterns: Patterns::default(), rules: 0, peers: 0 };
-        let ingress = &policy.ingress_per_port_policies;
         let ingress = compiler.draft(TrafficDirection::Ingress, ingress)?;
-        let egress = &policy.egress_per_port_policies;
         let egress = compiler.draft(TrafficDirection::Egress, egress)?;
         let patterns = compiler.patterns.compile().map_err(|error| CompileError {
             place: "regular expressions".to_owned(),
@@ -107,6 +126,7 @@ impl Slice {
             Table::new(draft).map_err(at)
         };
         Ok(Self {
+            suspects,
             tables: Some(Tables {
                 ingress: table(TrafficDirection::Ingress, &ingress)?,
                 egress: table(TrafficDirection::Egress, &egress)?,
@@ -260,7 +280,7 @@ fn shared(name: &str) -> Option<Arc<str>> {
     (!name.is_empty()).then(|| name.into())
 }
 
-fn is_tcp(protocol: i32) -> Result<bool, Problem> {
+pub(super) fn is_tcp(protocol: i32) -> Result<bool, Problem> {
     match Transport::try_from(protocol) {
         Ok(Transport::Tcp) => Ok(true),
         Ok(Transport::Udp | Transport::Icmp) => Ok(false),
@@ -269,7 +289,7 @@ fn is_tcp(protocol: i32) -> Result<bool, Problem> {
 }
 
 /// First and last port. Port 0 stands for all of them.
-fn ports(policy: &cilium::PortNetworkPolicy) -> Result<(u16, u16), Problem> {
+pub(super) fn ports(policy: &cilium::PortNetworkPolicy) -> Result<(u16, u16), Problem> {
     let (first, last) = (policy.port, policy.end_port);
     let wrong = || Problem::Ports { first, last };
     match (u16::try_from(first).map_err(|_| wrong())?, u16::try_from(last).map_err(|_| wrong())?) {

@@ -5,7 +5,7 @@
 use remora_parsers::{KeyKind, Protocol, Request, Value};
 
 use super::{
-    Admission, Decision, Reason, Slice, TrafficDirection,
+    Admission, Decision, Reason, Ruling, TrafficDirection,
     index::{Found, Near, earlier},
     peers::Standing,
     table::Table,
@@ -25,11 +25,10 @@ struct Weighed {
     denies_requests: bool,
 }
 
-impl Slice {
+impl Ruling {
     /// What a connection may do. `peer` is `None` where its identity is
     /// unknown: then only rules that are about everybody are about it.
-    #[must_use]
-    pub fn connection(
+    pub(super) fn connection(
         &self,
         direction: TrafficDirection,
         port: u16,
@@ -39,7 +38,11 @@ impl Slice {
             return Admission::Deny(Decision::dropped(None, Reason::NoPolicy));
         };
         let weighed = weigh(table.standings(port, peer));
-        if let Some(decision) = weighed.whatever_is_asked(table) {
+        let whatever = weighed.whatever_is_asked(table);
+        if self.suspects(direction, port, peer, whatever.as_ref()) {
+            return Admission::Deny(unmatched_peer(table, direction, port, peer));
+        }
+        if let Some(decision) = whatever {
             return match decision.is_forwarded() {
                 true => Admission::Opaque(decision),
                 false => Admission::Deny(decision),
@@ -54,8 +57,7 @@ impl Slice {
 
     /// Whether a request may pass. Port and peer are judged anew, so that a
     /// connection that began under another slice is held to this one.
-    #[must_use]
-    pub fn request(
+    pub(super) fn request(
         &self,
         direction: TrafficDirection,
         port: u16,
@@ -68,7 +70,11 @@ impl Slice {
         };
         let standings = table.standings(port, peer);
         let weighed = weigh(standings.clone());
-        if let Some(decision) = weighed.whatever_is_asked(table) {
+        let whatever = weighed.whatever_is_asked(table);
+        if self.suspects(direction, port, peer, whatever.as_ref()) {
+            return unmatched_peer(table, direction, port, peer);
+        }
+        if let Some(decision) = whatever {
             return decision;
         }
         let now = match (weighed.protocol, weighed.other) {
@@ -98,26 +104,17 @@ impl Slice {
         }
     }
 
-    /// Decides requests that stand or fall together: where one is denied, none
-    /// passes. Says which one is denied first.
-    #[must_use]
-    pub fn requests(
+    /// Whether an unknown peer that might pass might be one who is denied by name.
+    fn suspects(
         &self,
         direction: TrafficDirection,
         port: u16,
         peer: Option<u32>,
-        protocol: &str,
-        requests: &[Request<'_>],
-    ) -> (Vec<Decision>, Option<usize>) {
-        let decide = |request| self.request(direction, port, peer, protocol, request);
-        let mut decisions: Vec<_> = requests.iter().map(decide).collect();
-        let denied = decisions.iter().position(|decision| !decision.is_forwarded());
-        if denied.is_some() {
-            for decision in decisions.iter_mut().filter(|decision| decision.is_forwarded()) {
-                *decision = Decision::dropped(None, Reason::OtherDenied);
-            }
-        }
-        (decisions, denied)
+        whatever: Option<&Decision>,
+    ) -> bool {
+        peer.is_none()
+            && whatever.is_none_or(Decision::is_forwarded)
+            && self.suspects.contain(direction, port)
     }
 
     fn table(&self, direction: TrafficDirection) -> Option<(&Table, &PatternSet)> {

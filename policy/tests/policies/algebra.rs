@@ -1,13 +1,13 @@
-//! Laws that hold for every policy.
+//! Laws that hold for every slice.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use remora_api::cilium::{self, port_network_policy_rule as wire};
-use remora_policy::{Encoded, Endpoint, Labels, Policy, PolicySet, Reading, Slice, encode};
+use remora_policy::Slice;
 
 use crate::{
-    common::{admission, compile, labels, memcache},
+    common::{admission, compile, memcache},
     generate::{self, PEERS, PORTS, REQUESTS},
     reference,
 };
@@ -37,20 +37,6 @@ fn widened(
     })
 }
 
-const POD: &str = "role=a";
-
-fn identities() -> BTreeMap<u32, Labels> {
-    [(1, labels("role=a")), (2, labels("role=b")), (3, labels("role=c"))].into()
-}
-
-fn encoded(policies: &[Policy]) -> Encoded {
-    let mut set = PolicySet::default();
-    for policy in policies {
-        set.insert(Reading::Accepted(policy.clone()));
-    }
-    encode(&set, &Endpoint { id: 1, ips: &[], labels: &labels(POD) }, &identities())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
@@ -59,18 +45,6 @@ proptest! {
         let slice = compile(&policy);
         for (port, peer, request) in questions() {
             let (met, passed) = reference::wire(&policy, port, peer, request);
-            prop_assert_eq!(admission(&slice, port, peer), met, "port {} peer {:?}", port, peer);
-            prop_assert_eq!(passes(&slice, port, peer, request), passed, "port {} peer {:?} {:?}", port, peer, request);
-        }
-    }
-
-    #[test]
-    fn a_slice_means_what_the_policies_mean(policies in generate::policies(vec!["memcache", "memcache", "memcache", "r2d2"])) {
-        let slice = compile(&encoded(&policies).policy);
-        let identities = identities();
-        for (port, peer, request) in questions() {
-            let whose = peer.and_then(|peer| identities.get(&peer));
-            let (met, passed) = reference::model(&policies, &labels(POD), port, whose, request);
             prop_assert_eq!(admission(&slice, port, peer), met, "port {} peer {:?}", port, peer);
             prop_assert_eq!(passes(&slice, port, peer, request), passed, "port {} peer {:?} {:?}", port, peer, request);
         }
@@ -100,28 +74,6 @@ proptest! {
         let before = compile(&policy);
         for narrower in with_a_deny(&policy, port, &peers, &keys) {
             prop_assert_eq!(widened(&before, &compile(&narrower)), None);
-        }
-    }
-
-    #[test]
-    fn policies_without_one_of_their_rules_are_no_wider(
-        policies in generate::policies(vec!["memcache"]),
-        which in any::<prop::sample::Index>(),
-    ) {
-        let before = compile(&encoded(&policies).policy);
-        let mut narrower = policies;
-        let mut rules: Vec<_> = narrower.iter_mut().flat_map(|p| &mut p.rules).filter_map(|r| r.ingress.as_mut()).filter(|r| !r.is_empty()).collect();
-        if rules.is_empty() { return Ok(()) }
-        let chosen = which.index(rules.len());
-        rules[chosen].pop();
-        prop_assert_eq!(widened(&before, &compile(&encoded(&narrower).policy)), None);
-    }
-
-    #[test]
-    fn a_slice_names_nobody_whom_it_does_not_say_it_names(policies in generate::policies(vec!["memcache", "r2d2"])) {
-        let encoded = encoded(&policies);
-        for rule in encoded.policy.ingress_per_port_policies.iter().flat_map(|port| &port.rules) {
-            prop_assert!(rule.remote_policies.iter().all(|peer| encoded.identities.contains(peer)));
         }
     }
 }

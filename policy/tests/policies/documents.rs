@@ -8,9 +8,9 @@ use crate::{
 };
 
 #[test]
-fn a_policy_of_egress_closes_egress_and_leaves_ingress_open() {
-    let reading = policy("endpointSelector: {}\negress: [{}]");
-    assert_eq!(errors(&reading), format!("p.yaml:6: spec.egress: {LATER}"));
+fn a_refused_policy_of_egress_closes_egress_and_leaves_ingress_open() {
+    let reading = policy("endpointSelector: {}\negress: [{toFQDNs: [{matchName: x}]}]");
+    assert_eq!(errors(&reading), format!("p.yaml:6: spec.egress[0].toFQDNs: {LATER}"));
     let slice = World::new([reading]).slice("app=cache");
     assert_eq!(admission(&slice, 80, None), "open");
     let egress = slice.connection(TrafficDirection::Egress, 80, None);
@@ -41,8 +41,7 @@ fn a_policy_of_nodes_is_refused_and_closes_no_pod() {
 fn modes_of_our_own_kinds() {
     for (mode, message) in [
         ("enforce", None),
-        ("audit", Some("`audit` is not supported yet; write `enforce`")),
-        ("loud", Some("is no mode; write `enforce`")),
+        ("loud", Some("is no mode; write `enforce` or `audit`")),
         ("7", Some("expected a string, found a number; put it in quotes")),
     ] {
         let spec = format!("mode: {mode}\nendpointSelector: {{}}\ningress: [{{}}]");
@@ -132,7 +131,7 @@ fn a_policy_that_is_refused_is_closed_even_beside_one_that_allows() {
     let metadata = "{name: q, namespace: shop}";
     let other = document("cilium.io/v2", "CiliumNetworkPolicy", metadata, allow);
     let mut all = readings("q.yaml", &other);
-    all.push(policy("endpointSelector: {}\ningress: [{fromCIDR: []}]"));
+    all.push(policy("endpointSelector: {}\ningress: [{icmps: []}]"));
     let slice = World::new(all).slice("app=x");
     let decision = memcache(&slice, 80, None, "get a");
     assert_eq!(decision.rule.as_deref(), Some("shop/p (refused)"));

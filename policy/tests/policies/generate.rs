@@ -1,12 +1,9 @@
-//! Random policies, small enough that they often meet.
+//! Random slices, small enough that their rules often meet.
 
 use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use remora_api::cilium::{self, port_network_policy_rule as wire};
-use remora_policy::{
-    IngressRule, L7Filter, L7Rule, Peers, Policy, PolicyKind, PolicyName, PortRule, Rule, Selector,
-};
 
 /// The peers that random policies name; others are known to no rule.
 pub(crate) const PEERS: [Option<u32>; 4] = [Some(1), Some(2), Some(3), None];
@@ -97,54 +94,5 @@ pub(crate) fn wire_policy(
     vec(port, 0..4).prop_map(|ingress_per_port_policies| cilium::NetworkPolicy {
         ingress_per_port_policies,
         ..Default::default()
-    })
-}
-
-fn selector() -> impl Strategy<Value = Selector> {
-    let role = |role: &str| {
-        use remora_policy::{Key, Operator, Requirement, Source};
-        let key = Key { source: Source::Any, name: "role".into() };
-        Selector {
-            requirements: vec![Requirement { key, operator: Operator::In(vec![role.into()]) }],
-        }
-    };
-    select(vec![Selector::default(), role("a"), role("b"), role("nobody")])
-}
-
-fn filter(protocols: Vec<&'static str>) -> impl Strategy<Value = L7Filter> {
-    (select(protocols), vec(memcache_keys(), 1..3)).prop_map(|(protocol, rules)| {
-        let rule = |keys| L7Rule { path: format!("{keys:?}"), keys };
-        let rules = match protocol {
-            "memcache" => rules.into_iter().map(rule).collect(),
-            _ => vec![rule(BTreeMap::new())],
-        };
-        L7Filter { protocol, rules }
-    })
-}
-
-fn ingress_rule(protocols: Vec<&'static str>) -> impl Strategy<Value = IngressRule> {
-    let ports = select(vec![vec![80], vec![81], vec![80, 81]]);
-    let port_rule = (ports, proptest::option::weighted(0.8, filter(protocols)))
-        .prop_map(|(ports, l7)| PortRule { path: "p".into(), ports, l7 });
-    let peers = prop_oneof![
-        1 => Just(Peers::Any),
-        3 => vec(selector(), 0..3).prop_map(Peers::Selected),
-    ];
-    (peers, proptest::option::weighted(0.85, vec(port_rule, 1..3)))
-        .prop_map(|(peers, ports)| IngressRule { path: "i".into(), peers, ports })
-}
-
-/// Policies as they are after reading.
-pub(crate) fn policies(protocols: Vec<&'static str>) -> impl Strategy<Value = Vec<Policy>> {
-    let ingress = proptest::option::weighted(0.9, vec(ingress_rule(protocols), 0..3));
-    let rule = (selector(), ingress).prop_map(|(subject, ingress)| Rule { subject, ingress });
-    vec(vec(rule, 1..3), 0..3).prop_map(|policies| {
-        let policy = |(index, rules)| Policy {
-            name: PolicyName { namespace: None, name: format!("p{index}") },
-            kind: PolicyKind::CiliumClusterwideNetworkPolicy,
-            rules,
-            warnings: Vec::new(),
-        };
-        policies.into_iter().enumerate().map(policy).collect()
     })
 }

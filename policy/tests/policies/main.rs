@@ -2,10 +2,16 @@
 //! wire.
 
 mod algebra;
+mod audit;
 mod common;
 mod documents;
+mod egress;
+mod evaluator;
 mod generate;
+mod meaning;
 mod peers;
+mod properties;
+mod random;
 mod reference;
 mod refusals;
 mod seeds;

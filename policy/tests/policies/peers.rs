@@ -136,10 +136,6 @@ fn what_is_no_selector_is_refused_where_it_stands() {
             "spec.endpointSelector.matchLabels.a: expected a string, found a boolean; put it in quotes",
         ),
         (
-            "{matchLabels: {'reserved:world': ''}}",
-            "spec.endpointSelector.matchLabels[\"reserved:world\"]: `reserved:world`: `reserved:` labels are not supported yet; use labels of pods",
-        ),
-        (
             "{matchLabels: {'cidr:x': ''}}",
             "spec.endpointSelector.matchLabels[\"cidr:x\"]: `cidr:` is no source of labels; write `k8s:` or `any:`",
         ),

@@ -1,15 +1,17 @@
-//! What policies mean, written down a second time: slowly, and as plainly as
-//! can be. The compiled slice has to agree.
+//! What slices mean, written down a second time: slowly, and as plainly as can
+//! be. The compiled slice has to agree.
 
 use std::collections::BTreeMap;
 
 use remora_api::cilium::{self, port_network_policy_rule as wire};
-use remora_policy::{L7Filter, Labels, Peers, Policy};
 
 /// What a peer meets at a port, and whether a memcached request of it passes.
 pub(crate) type Outcome = (&'static str, bool);
 
-type Keys = BTreeMap<String, String>;
+/// A request's command and its keys.
+pub(crate) type Ask<'a> = (&'a str, &'a str);
+
+pub(crate) type Keys = BTreeMap<String, String>;
 
 /// The meaning of a policy as it goes over the wire.
 pub(crate) fn wire(
@@ -29,6 +31,10 @@ pub(crate) fn wire(
         for rule in &entry.rules {
             let named = &rule.remote_policies;
             if !named.is_empty() && !peer.is_some_and(|peer| named.contains(&peer)) {
+                // Whoever is unknown might be one whom it denies.
+                if peer.is_none() && denies_something(rule) {
+                    return ("denied", false);
+                }
                 continue;
             }
             if rule.verdict == Some(wire::Verdict::Deny(true)) {
@@ -50,7 +56,16 @@ pub(crate) fn wire(
     outcome(open, &filters, request)
 }
 
-fn outcome(open: bool, filters: &[(&str, Vec<Keys>, Vec<Keys>)], request: (&str, &str)) -> Outcome {
+fn denies_something(rule: &cilium::PortNetworkPolicyRule) -> bool {
+    let l7 = rule.l7.as_ref().map(|wire::L7::L7Rules(l7)| !l7.l7_deny_rules.is_empty());
+    rule.verdict == Some(wire::Verdict::Deny(true)) || l7 == Some(true)
+}
+
+pub(crate) fn outcome(
+    open: bool,
+    filters: &[(&str, Vec<Keys>, Vec<Keys>)],
+    request: (&str, &str),
+) -> Outcome {
     if open && filters.iter().all(|(_, _, deny)| deny.is_empty()) {
         return ("open", true);
     }
@@ -100,48 +115,4 @@ fn commands(value: &str) -> Option<&'static [&'static str]> {
         "writeGroup" => Some(&["set", "add", "replace", "delete", "incr", "decr"]),
         _ => None,
     }
-}
-
-/// The meaning of policies as they were read.
-pub(crate) fn model(
-    policies: &[Policy],
-    pod: &Labels,
-    port: u16,
-    peer: Option<&Labels>,
-    request: (&str, &str),
-) -> Outcome {
-    let rules = policies.iter().flat_map(|policy| &policy.rules);
-    let about: Vec<_> = rules
-        .filter(|rule| rule.subject.matches(pod))
-        .filter_map(|rule| rule.ingress.as_ref())
-        .collect();
-    if about.is_empty() {
-        return ("open", true);
-    }
-    let (mut open, mut filters, mut on_port) = (false, vec![], vec![]);
-    for rule in about.into_iter().flatten() {
-        let meant = match &rule.peers {
-            Peers::Any => true,
-            Peers::Selected(some) => {
-                peer.is_some_and(|peer| some.iter().any(|selector| selector.matches(peer)))
-            }
-        };
-        let Some(ports) = &rule.ports else {
-            open |= meant && rule.peers != Peers::Any;
-            continue;
-        };
-        for entry in ports.iter().filter(|entry| entry.ports.contains(&port)) {
-            on_port.extend(entry.l7.as_ref().map(|l7| l7.protocol));
-            match &entry.l7 {
-                _ if !meant => {}
-                None => open = true,
-                Some(L7Filter { protocol, rules }) => {
-                    let rules = rules.iter().map(|rule| rule.keys.clone()).collect();
-                    filters.push((*protocol, rules, vec![]));
-                }
-            }
-        }
-    }
-    on_port.dedup();
-    if on_port.len() > 1 { ("denied", false) } else { outcome(open, &filters, request) }
 }

@@ -15,16 +15,50 @@ const INGRESS: &[(&str, &str)] = &[
     ("{endpointSelector: {}}", ".endpointSelector: does not belong here; it belongs in `spec`"),
     ("{fromEndpoints: ~}", ".fromEndpoints: {NO_VALUE}"),
     ("{fromEndpoints: {}}", ".fromEndpoints: expected a list, found a map; write a list"),
-    ("{fromEntities: [world]}", ".fromEntities: {LATER}"),
-    ("{fromCIDR: [10.0.0.0/8]}", ".fromCIDR: {LATER}"),
-    ("{fromCIDRSet: []}", ".fromCIDRSet: {LATER}"),
+    (
+        "{fromEntities: [globe]}",
+        ".fromEntities[0]: is no entity; did you mean `none`? (known: all, cluster, world, world-ipv4, world-ipv6, host, remote-node, kube-apiserver, init, ingress, health, unmanaged, none)",
+    ),
+    (
+        "{fromEntities: [7]}",
+        ".fromEntities[0]: expected a string, found a number; put it in quotes",
+    ),
+    (
+        "{fromEntities: [world], fromCIDR: [10.0.0.0/8]}",
+        ".fromCIDR: stands beside `fromEntities`; write a rule for each of them",
+    ),
+    (
+        "{fromCIDR: [10.0.0.0/33]}",
+        ".fromCIDR[0]: is no range of addresses; write one such as 10.1.0.0/16",
+    ),
+    (
+        "{fromCIDRSet: [{}]}",
+        ".fromCIDRSet[0]: has to have one of `cidr`, `cidrGroupRef` and `cidrGroupSelector`",
+    ),
+    (
+        "{fromCIDRSet: [{cidr: 10.0.0.0/8, cidrGroupRef: g}]}",
+        ".fromCIDRSet[0]: has to have one of `cidr`, `cidrGroupRef` and `cidrGroupSelector`",
+    ),
+    (
+        "{fromCIDRSet: [{cidr: 10.0.0.0/8, except: [11.0.0.0/16]}]}",
+        ".fromCIDRSet[0]: `except` names 11.0.0.0/16, which is not in 10.0.0.0/8; remove it",
+    ),
+    (
+        "{fromCIDRSet: [{cidr: 10.0.0.0/8, excepts: []}]}",
+        ".fromCIDRSet[0].excepts: is not a known field; did you mean `except`?",
+    ),
+    ("{toEndpoints: []}", ".toEndpoints: does not belong here; it belongs in an entry of `egress`"),
+    (
+        "{fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: one}}]}",
+        ".fromEndpoints[0].matchLabels[\"io.cilium.k8s.policy.cluster\"]: names clusters of a mesh, which are not known here; remove it",
+    ),
     ("{fromNodes: []}", ".fromNodes: {LATER}"),
     ("{fromGroups: []}", ".fromGroups: {LATER}"),
     ("{fromRequires: []}", ".fromRequires: {LATER}"),
     ("{icmps: []}", ".icmps: {LATER}"),
     ("{authentication: {mode: required}}", ".authentication: {LATER}"),
     ("{toPorts: ~}", ".toPorts: {NO_VALUE}"),
-    ("{toPorts: []}", ".toPorts: is empty; leave it out to allow every port"),
+    ("{toPorts: []}", ".toPorts: is empty; leave it out to mean every port"),
     ("{toPorts: [{}]}", ".toPorts[0]: has no `ports`; add at least one"),
     ("{toPorts: [{ports: ~}]}", ".toPorts[0].ports: {NO_VALUE}"),
     ("{toPorts: [{ports: []}]}", ".toPorts[0].ports: is empty; add at least one port"),
@@ -34,29 +68,40 @@ const INGRESS: &[(&str, &str)] = &[
         ".toPorts[0].ports[0].port: expected a string, found a number; put it in quotes",
     ),
     (
-        "{toPorts: [{ports: [{port: '0'}]}]}",
-        ".toPorts[0].ports[0].port: is no port; write a number from 1 to 65535",
-    ),
-    (
         "{toPorts: [{ports: [{port: '65536'}]}]}",
-        ".toPorts[0].ports[0].port: is no port; write a number from 1 to 65535",
+        ".toPorts[0].ports[0].port: is no port; write a number from 0 to 65535, or a port's name",
     ),
     (
         "{toPorts: [{ports: [{port: '080'}]}]}",
-        ".toPorts[0].ports[0].port: is no port; write a number from 1 to 65535",
+        ".toPorts[0].ports[0].port: is no port; write a number from 0 to 65535, or a port's name",
     ),
     (
         "{toPorts: [{ports: [{port: '+80'}]}]}",
-        ".toPorts[0].ports[0].port: is no port; write a number from 1 to 65535",
+        ".toPorts[0].ports[0].port: is no port; write a number from 0 to 65535, or a port's name",
     ),
     (
-        "{toPorts: [{ports: [{port: http}]}]}",
-        ".toPorts[0].ports[0].port: is no number, and named ports are not supported yet; write the number",
+        "{toPorts: [{ports: [{port: a--b}]}]}",
+        ".toPorts[0].ports[0].port: is no port; write a number from 0 to 65535, or a port's name",
     ),
-    ("{toPorts: [{ports: [{port: '80', endPort: 90}]}]}", ".toPorts[0].ports[0].endPort: {LATER}"),
     (
-        "{toPorts: [{ports: [{port: '80', protocol: UDP}]}]}",
-        ".toPorts[0].ports[0].protocol: is not supported; only TCP is intercepted",
+        "{toPorts: [{ports: [{port: http, endPort: 90}]}]}",
+        ".toPorts[0].ports[0].endPort: ends a range that begins with a name; write numbers",
+    ),
+    (
+        "{toPorts: [{ports: [{port: '80', endPort: 79}]}]}",
+        ".toPorts[0].ports[0].endPort: is no end of a range that begins with 80; write a port from there on",
+    ),
+    (
+        "{toPorts: [{ports: [{port: '0', endPort: 79}]}]}",
+        ".toPorts[0].ports[0].endPort: is no end of a range that begins with 0; write a port from there on",
+    ),
+    (
+        "{toPorts: [{ports: [{port: '80', endPort: 65536}]}]}",
+        ".toPorts[0].ports[0].endPort: is no end of a range that begins with 80; write a port from there on",
+    ),
+    (
+        "{toPorts: [{ports: [{port: '0'}], rules: {l7proto: r2d2, l7: [{}]}}]}",
+        ".toPorts[0]: has `rules` for every port; name the ports that speak the protocol",
     ),
     (
         "{toPorts: [{ports: [{port: '80', protocol: tcp}]}]}",
@@ -174,8 +219,15 @@ fn fields_of_spec() {
         ),
         ("ingress: {}", "ingress: expected a list, found a map; write a list"),
         ("ingres: [{}]", "ingres: is not a known field; did you mean `ingress`?"),
-        ("ingressDeny: []", "ingressDeny: {LATER}"),
-        ("enableDefaultDeny: {ingress: false}", "enableDefaultDeny: {LATER}"),
+        ("ingressDeny: []", "ingressDeny: is empty; add a rule, or leave it out"),
+        (
+            "enableDefaultDeny: {ingres: false}",
+            "enableDefaultDeny.ingres: is not a known field; did you mean `ingress`?",
+        ),
+        (
+            "enableDefaultDeny: {egress: 'no'}",
+            "enableDefaultDeny.egress: expected a boolean, found a string; write a boolean",
+        ),
         ("nodeSelector: {}", "nodeSelector: {LATER}"),
         ("log: {value: x}", "log: {LATER}"),
         ("toPorts: []", "toPorts: does not belong here; it belongs in an entry of `ingress`"),
@@ -200,7 +252,6 @@ fn all_errors_of_a_document_are_reported() {
 endpointSelector: {matchLabels: {app: 1}}
 ingress:
 - fromEndpoints: [{matchLabel: {a: b}}]
-  fromCIDR: []
 - toPorts:
   - ports: [{port: 80}, {port: '0', protocol: UDP}]
     rules: {l7proto: nothing, l7: [{command: 1}]}
@@ -212,14 +263,11 @@ egress: []";
     assert_eq!(
         fields,
         [
-            "p.yaml:13: spec.egress",
             "p.yaml:6: spec.endpointSelector.matchLabels.app",
-            "p.yaml:9: spec.ingress[0].fromCIDR",
             "p.yaml:8: spec.ingress[0].fromEndpoints[0].matchLabel",
-            "p.yaml:11: spec.ingress[1].toPorts[0].ports[0].port",
-            "p.yaml:11: spec.ingress[1].toPorts[0].ports[1].protocol",
-            "p.yaml:11: spec.ingress[1].toPorts[0].ports[1].port",
-            "p.yaml:12: spec.ingress[1].toPorts[0].rules.l7proto",
+            "p.yaml:10: spec.ingress[1].toPorts[0].ports[0].port",
+            "p.yaml:11: spec.ingress[1].toPorts[0].rules.l7proto",
+            "p.yaml:12: spec.egress",
         ]
     );
 }

@@ -65,7 +65,7 @@ fn a_policy_that_says_nothing_of_ingress_restricts_nothing_and_says_so() {
     let reading = policy("endpointSelector: {}");
     assert_eq!(
         warnings(&reading),
-        ["p.yaml:5: spec: has no `ingress`, so it restricts nothing; add one"]
+        ["p.yaml:5: spec: has neither `ingress` nor `egress`, so it restricts nothing; add one"]
     );
     assert_eq!(admission(&World::new([reading]).slice(POD), 80, None), "open");
 }
@@ -232,13 +232,6 @@ fn expressions_match_the_whole_value() {
     assert!(r2d2(&slice, 80, None, "READ /public/{id}/x").is_forwarded());
     assert!(!r2d2(&slice, 80, None, "READ /secret/public/{id}/x").is_forwarded());
     assert!(!r2d2(&slice, 80, None, "HALT").is_forwarded());
-}
-
-#[test]
-fn egress_is_open_for_now_whatever_policies_say_of_ingress() {
-    let slice = world(&spec("- {}")).slice(POD);
-    let admission = slice.connection(remora_policy::TrafficDirection::Egress, 80, None);
-    assert!(matches!(admission, remora_policy::Admission::Opaque(_)));
 }
 
 #[test]

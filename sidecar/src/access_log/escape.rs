@@ -1,7 +1,7 @@
 //! Peers' bytes as JSON strings that cannot forge a line, a colour or a
 //! reading direction.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Appends `bytes` as a JSON string, at most `cap` of them, and returns
 /// whether that was all.
@@ -20,6 +20,32 @@ pub(super) fn string(out: &mut String, bytes: &[u8], cap: usize) -> bool {
     }
     out.push('"');
     shown.len() == bytes.len()
+}
+
+/// Appends what is displayed as such a string, at most `cap` bytes of it, and
+/// returns whether that was all.
+pub(super) fn display(out: &mut String, what: &dyn fmt::Display, cap: usize) -> bool {
+    out.push('"');
+    let mut inside = Inside { out, left: cap };
+    let whole = write!(inside, "{what}").is_ok();
+    out.push('"');
+    whole
+}
+
+/// Takes text into a string that is open, up to so many bytes.
+struct Inside<'a> {
+    out: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Inside<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let taken = text.floor_char_boundary(self.left.min(text.len()));
+        let shown = text.get(..taken).unwrap_or_default();
+        shown.chars().for_each(|char| character(self.out, char));
+        self.left = self.left.saturating_sub(taken);
+        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
 }
 
 fn character(out: &mut String, char: char) {

@@ -1,10 +1,15 @@
 //! One event as one line of JSON.
 
-use std::{fmt::Write as _, net::SocketAddr, time::SystemTime};
+use std::{
+    fmt::{self, Write as _},
+    net::SocketAddr,
+    time::SystemTime,
+};
 
-use remora_parsers::{Request, Value};
+use remora_parsers::{Field, Request};
+use remora_policy::TrafficDirection;
 
-use super::{escape, time};
+use super::{escape, hidden::Hidden, time};
 use crate::config::Pod;
 
 /// The most bytes of one field's value that are logged.
@@ -14,7 +19,7 @@ pub const MAX_VALUE_BYTES: usize = 256;
 pub const MAX_VALUES: usize = 16;
 
 /// The most bytes of a rule's path or of a reason that are logged.
-const MAX_TEXT_BYTES: usize = 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 1024;
 
 /// What became of a request or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,65 +49,87 @@ impl Outcome {
 /// Who talks to whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flow {
+    /// Seen from this pod.
+    pub(crate) direction: TrafficDirection,
     /// The client's address.
     pub(crate) source: SocketAddr,
     /// Where the client wanted to go, once that is known.
     pub(crate) destination: Option<SocketAddr>,
+    /// Who stands behind it, where that is a service.
+    pub(crate) backend: Option<SocketAddr>,
 }
 
-/// What one line of the access log tells.
-#[derive(Debug, Clone, Copy)]
+/// What one record of the access log tells.
+#[derive(Clone, Copy)]
 pub(crate) struct Event<'a> {
     pub(crate) outcome: Outcome,
     pub(crate) flow: Flow,
+    /// The peer's: of the two, who is not this pod.
     pub(crate) identity: Option<u32>,
     pub(crate) l7proto: Option<&'static str>,
     pub(crate) request: Option<&'a Request<'a>>,
     pub(crate) rule: Option<&'a str>,
-    pub(crate) reason: &'a str,
+    pub(crate) reason: &'a dyn fmt::Display,
     /// The label of the error that broke the connection.
     pub(crate) error: Option<&'static str>,
     pub(crate) policy_version: &'a str,
 }
 
 impl Event<'_> {
-    /// The line, without its end.
-    pub(super) fn line(&self, pod: &Pod, now: SystemTime) -> String {
-        let mut out = String::with_capacity(512);
+    /// Appends the event as a line of JSON, without its end.
+    pub(super) fn json(&self, out: &mut String, pod: &Pod, hidden: &Hidden, now: SystemTime) {
         // Writing to a String cannot fail; likewise below.
         let _ = write!(
             out,
-            "{{\"time\":\"{}\",\"verdict\":\"{}\",\"direction\":\"ingress\"",
-            time::rfc3339(now),
-            self.outcome.as_str()
+            "{{\"time\":\"{}\",\"verdict\":\"{}\",\"direction\":\"{}\"",
+            time::Rfc3339(now),
+            self.outcome.as_str(),
+            self.flow.direction
         );
-        member(&mut out, "namespace", Some(&pod.namespace));
-        member(&mut out, "pod", Some(&pod.name));
-        let _ = write!(out, ",\"source\":\"{}\"", self.flow.source);
-        out.push_str(",\"source_identity\":");
-        match self.identity {
-            Some(identity) => _ = write!(out, "{identity}"),
-            None => out.push_str("null"),
-        }
-        let destination = self.flow.destination.map(|address| address.to_string());
-        member(&mut out, "destination", destination.as_deref());
-        member(&mut out, "l7proto", self.l7proto);
-        out.push_str(",\"fields\":");
-        let whole = self.request.is_none_or(|request| fields(&mut out, request));
-        if self.request.is_none() {
-            out.push_str("{}");
-        }
+        member(out, "namespace", Some(&pod.namespace));
+        member(out, "pod", Some(&pod.name));
+        self.peers(out);
+        member(out, "l7proto", self.l7proto);
+        out.push_str(",\"fields\":{");
+        let whole = self.request.is_none_or(|request| fields(out, request, hidden));
+        out.push('}');
         if !whole {
             out.push_str(",\"truncated\":true");
         }
-        member(&mut out, "rule", self.rule);
-        member(&mut out, "reason", Some(self.reason));
+        member(out, "rule", self.rule);
+        out.push_str(",\"reason\":");
+        escape::display(out, self.reason, MAX_TEXT_BYTES);
         if self.error.is_some() {
-            member(&mut out, "error", self.error);
+            member(out, "error", self.error);
         }
-        member(&mut out, "policy_version", Some(self.policy_version));
+        member(out, "policy_version", Some(self.policy_version));
         out.push('}');
-        out
+    }
+
+    /// Who talks to whom, with the identity of who is not this pod.
+    fn peers(&self, out: &mut String) {
+        let Flow { direction, source, destination, backend } = self.flow;
+        let _ = write!(out, ",\"source\":\"{source}\"");
+        if direction == TrafficDirection::Ingress {
+            identity(out, "source_identity", self.identity);
+        }
+        match destination {
+            Some(destination) => _ = write!(out, ",\"destination\":\"{destination}\""),
+            None => out.push_str(",\"destination\":null"),
+        }
+        if let Some(backend) = backend {
+            let _ = write!(out, ",\"backend\":\"{backend}\"");
+        }
+        if direction == TrafficDirection::Egress {
+            identity(out, "destination_identity", self.identity);
+        }
+    }
+}
+
+fn identity(out: &mut String, name: &str, identity: Option<u32>) {
+    match identity {
+        Some(identity) => _ = write!(out, ",\"{name}\":{identity}"),
+        None => _ = write!(out, ",\"{name}\":null"),
     }
 }
 
@@ -115,38 +142,50 @@ fn member(out: &mut String, name: &str, value: Option<&str>) {
     }
 }
 
-/// Appends a request's fields as a JSON object: a string for one value, a list
-/// of strings for several. Returns whether everything had room, that is
-/// [`MAX_VALUES`] values of [`MAX_VALUE_BYTES`] each.
-pub fn fields(out: &mut String, request: &Request<'_>) -> bool {
+/// Appends a request's fields as members of a JSON object: a string for one
+/// value, a list of strings for several. Returns whether everything had room,
+/// that is [`MAX_VALUES`] values of [`MAX_VALUE_BYTES`] each.
+fn fields(out: &mut String, request: &Request<'_>, hidden: &Hidden) -> bool {
     let mut whole = true;
-    out.push('{');
     for (index, field) in request.fields.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
         let _ = write!(out, "\"{}\":", field.name);
-        whole &= value(out, field.value);
+        let several = field.value.iter().nth(1).is_some();
+        if several {
+            out.push('[');
+        }
+        whole &= each_value(out, field, hidden, |out, first| {
+            if !first {
+                out.push(',');
+            }
+        });
+        if several {
+            out.push(']');
+        }
     }
-    out.push('}');
     whole
 }
 
-fn value(out: &mut String, value: Value<'_>) -> bool {
-    let mut values = value.iter();
-    let first = values.next().unwrap_or_default();
-    let Some(second) = values.next() else {
-        return escape::string(out, first, MAX_VALUE_BYTES);
-    };
-    out.push('[');
-    let mut whole = escape::string(out, first, MAX_VALUE_BYTES);
-    let mut rest = [second].into_iter().chain(values);
-    for next in rest.by_ref().take(MAX_VALUES - 1) {
-        out.push(',');
-        whole &= escape::string(out, next, MAX_VALUE_BYTES);
+/// Appends a field's values as strings, each after what `before` appends, which
+/// is told whether it is the first. Returns whether everything had room.
+pub(super) fn each_value(
+    out: &mut String,
+    field: &Field<'_>,
+    hidden: &Hidden,
+    before: impl Fn(&mut String, bool),
+) -> bool {
+    let mut whole = true;
+    let mut values = field.value.iter();
+    for (index, value) in values.by_ref().take(MAX_VALUES).enumerate() {
+        before(out, index == 0);
+        match hidden.hash(field.name, value) {
+            Some(hash) => _ = write!(out, "\"#{hash:016x}\""),
+            None => whole &= escape::string(out, value, MAX_VALUE_BYTES),
+        }
     }
-    out.push(']');
-    whole && rest.next().is_none()
+    whole && values.next().is_none()
 }
 
 /// Appends a text that is no peer's, such as a version, as a JSON string.

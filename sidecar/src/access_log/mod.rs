@@ -1,50 +1,88 @@
-//! The access log: one line of JSON for each request and for each connection
-//! that was denied or broke.
+//! The access log: one record for each request and for each connection that
+//! was denied or broke.
 //!
-//! Lines are written by a thread of their own, so that a slow reader stops
-//! nobody's traffic: past [`MAX_QUEUED_BYTES`] of waiting lines further ones
-//! are counted, and the count is logged once the reader is back.
+//! Records are written by a thread of their own, so that a slow reader stops
+//! nobody's traffic: past [`MAX_QUEUED_BYTES`] further ones are counted, and so
+//! are those of a flood. Both counts are logged. Values that clients choose are
+//! shown as hashes, but for the fields that somebody has asked for.
 
+mod cilium;
 mod escape;
 mod event;
+mod hidden;
+mod queue;
+mod text;
 mod time;
 
 use std::{
     io::{self, Write as _},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc,
-    },
+    path::PathBuf,
+    sync::Arc,
     thread,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use tokio::sync::oneshot;
+use remora_parsers::Registry;
 
-pub(crate) use event::{Event, Flow, Outcome, quote};
-pub use event::{MAX_VALUE_BYTES, MAX_VALUES, fields};
-
+pub(crate) use self::{
+    event::{Event, Flow, Outcome, quote},
+    queue::Recorded,
+};
+pub use self::{
+    event::{MAX_VALUE_BYTES, MAX_VALUES},
+    queue::MAX_QUEUED_BYTES,
+};
+use self::{
+    hidden::Hidden,
+    queue::{Queue, Writer},
+};
 use crate::config::Pod;
-
-/// The most bytes of lines that wait for a slow reader.
-pub const MAX_QUEUED_BYTES: usize = 1 << 20;
-
-/// How long a stopping sidecar waits for the reader to take the last lines.
-const FLUSH: Duration = Duration::from_secs(1);
 
 /// The writing thread needs next to no stack.
 const STACK_BYTES: usize = 128 << 10;
 
-/// Takes one line, without its end.
+/// Takes whole lines, each with its end.
 pub type Sink = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
+
+/// How records look and what they show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How a record is written.
+    pub format: Format,
+    /// Fields whose values are shown as they are, beside those whose values
+    /// are words of the protocol; `*` is all of them.
+    pub shown: Vec<String>,
+    /// The most records a second; a tenth of them is for what did not pass.
+    pub rate: u64,
+    /// A unix socket (SOCK_SEQPACKET) that is sent each record as a `LogEntry`
+    /// of Cilium's.
+    pub socket: Option<PathBuf>,
+}
+
+/// How a record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A line of JSON.
+    Json,
+    /// A line for people.
+    Text,
+}
+
+/// The most records a second that are logged where nobody asks for less.
+pub const RATE: u64 = 10_000;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { format: Format::Json, shown: Vec::new(), rate: RATE, socket: None }
+    }
+}
 
 /// The sink of a sidecar in production.
 #[must_use]
 pub fn stdout() -> Sink {
-    Box::new(|line| {
+    Box::new(|lines| {
         let mut out = io::stdout().lock();
-        out.write_all(format!("{line}\n").as_bytes())?;
+        out.write_all(lines.as_bytes())?;
         out.flush()
     })
 }
@@ -53,19 +91,10 @@ pub fn stdout() -> Sink {
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     pod: Pod,
-    lines: mpsc::Sender<Message>,
+    format: Format,
+    hidden: Hidden,
+    sends_entries: bool,
     queue: Arc<Queue>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    bytes: AtomicUsize,
-    lost: AtomicU64,
-}
-
-enum Message {
-    Line(String),
-    Flush(oneshot::Sender<()>),
 }
 
 impl AccessLog {
@@ -73,77 +102,52 @@ impl AccessLog {
     ///
     /// # Errors
     /// The system's, when there can be no thread.
-    pub(crate) fn start(pod: Pod, sink: Sink) -> io::Result<Self> {
-        let (lines, waiting) = mpsc::channel();
-        let queue = Arc::new(Queue::default());
-        let writer = Writer { sink, queue: Arc::clone(&queue) };
+    pub(crate) fn start(
+        pod: Pod,
+        options: &Options,
+        registry: Registry,
+        sink: Sink,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(options.rate));
+        let socket = options.socket.clone().map(cilium::Socket::new);
+        let writer = Writer::new(sink, socket, options.format, Arc::clone(&queue));
         thread::Builder::new()
             .name("access-log".into())
             .stack_size(STACK_BYTES)
-            .spawn(move || writer.run(&waiting))?;
-        Ok(Self { pod, lines, queue })
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            pod,
+            format: options.format,
+            hidden: Hidden::new(registry, &options.shown),
+            sends_entries: options.socket.is_some(),
+            queue,
+        })
     }
 
-    /// Logs one event, or counts it as lost; returns whether it had room.
-    /// Never waits.
-    pub(crate) fn record(&self, event: &Event<'_>) -> bool {
-        let line = event.line(&self.pod, SystemTime::now());
-        let size = line.len();
-        let before = self.queue.bytes.fetch_add(size, Ordering::Relaxed);
-        let room = before.saturating_add(size) <= MAX_QUEUED_BYTES;
-        let taken = room && self.lines.send(Message::Line(line)).is_ok();
-        if !taken {
-            self.queue.bytes.fetch_sub(size, Ordering::Relaxed);
-            self.queue.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        taken
+    /// Logs one event, or counts it; says which. Never waits.
+    pub(crate) fn record(&self, event: &Event<'_>) -> Recorded {
+        let now = SystemTime::now();
+        self.queue.record(now, event.outcome, |lines, entries| {
+            match self.format {
+                Format::Json => event.json(lines, &self.pod, &self.hidden, now),
+                Format::Text => event.text(lines, &self.hidden, now),
+            }
+            lines.push('\n');
+            if self.sends_entries {
+                cilium::encode(event, &self.hidden, now, entries);
+            }
+        })
     }
 
     /// Waits until what was logged so far is written, but not for ever.
     pub(crate) async fn flush(&self) {
-        let (written, done) = oneshot::channel();
-        if self.lines.send(Message::Flush(written)).is_ok() {
-            // Either way there is nothing more to be done.
-            let _ = tokio::time::timeout(FLUSH, done).await;
-        }
+        self.queue.flush().await;
     }
 }
 
-struct Writer {
-    sink: Sink,
-    queue: Arc<Queue>,
-}
-
-impl Writer {
-    fn run(mut self, waiting: &mpsc::Receiver<Message>) {
-        while let Ok(message) = waiting.recv() {
-            match message {
-                Message::Line(line) => {
-                    self.queue.bytes.fetch_sub(line.len(), Ordering::Relaxed);
-                    if let Err(error) = (self.sink)(&line) {
-                        tracing::warn!(%error, "the access log cannot be written");
-                    }
-                    self.confess();
-                }
-                Message::Flush(written) => _ = written.send(()),
-            }
-        }
-    }
-
-    /// Says how many records were lost since it was last said.
-    fn confess(&mut self) {
-        let lost = self.queue.lost.swap(0, Ordering::Relaxed);
-        if lost == 0 {
-            return;
-        }
-        let line = format!(
-            "{{\"time\":\"{}\",\"verdict\":\"ERROR\",\"error\":\"log-lost\",\"lost\":{lost},\
-             \"reason\":\"the access log is read too slowly: {lost} records are lost\"}}",
-            time::rfc3339(SystemTime::now())
-        );
-        if (self.sink)(&line).is_err() {
-            self.queue.lost.fetch_add(lost, Ordering::Relaxed);
-        }
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a line of the log looks like, whatever peers send.
 
 use std::{
-    sync::{Condvar, Mutex},
-    time::Instant,
+    sync::{Condvar, Mutex, mpsc},
+    time::{Duration, Instant},
 };
 
 use remora_parsers::{Field, Request, Value, Words};
+use remora_policy::TrafficDirection;
 use serde_json::Value as Json;
 
 use super::*;
@@ -14,12 +15,30 @@ fn pod() -> Pod {
     Pod { namespace: "default".into(), name: "droid".into(), uid: "7".into(), ips: Vec::new() }
 }
 
-fn event<'a>(request: Option<&'a Request<'a>>, reason: &'a str) -> Event<'a> {
+fn everything() -> Hidden {
+    Hidden::new(Registry::BUILT_IN, &["*".to_owned()])
+}
+
+fn json(event: &Event<'_>, hidden: &Hidden) -> String {
+    let mut line = String::new();
+    event.json(&mut line, &pod(), hidden, SystemTime::UNIX_EPOCH);
+    line
+}
+
+fn text(event: &Event<'_>, hidden: &Hidden) -> String {
+    let mut line = String::new();
+    event.text(&mut line, hidden, SystemTime::UNIX_EPOCH);
+    line
+}
+
+fn event<'a>(request: Option<&'a Request<'a>>, reason: &'a &'a str) -> Event<'a> {
     Event {
         outcome: Outcome::Forwarded,
         flow: Flow {
+            direction: TrafficDirection::Ingress,
             source: "10.0.0.2:4000".parse().unwrap(),
             destination: Some("10.0.0.1:11211".parse().unwrap()),
+            backend: None,
         },
         identity: Some(1001),
         l7proto: Some("memcache"),
@@ -34,7 +53,7 @@ fn event<'a>(request: Option<&'a Request<'a>>, reason: &'a str) -> Event<'a> {
 fn line_of(value: Value<'_>) -> (String, Json) {
     let fields = [Field { name: "key", value }];
     let request = Request::new(&fields);
-    let line = event(Some(&request), "a rule").line(&pod(), SystemTime::UNIX_EPOCH);
+    let line = json(&event(Some(&request), &"a rule"), &everything());
     let json = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
     (line, json)
 }
@@ -46,6 +65,23 @@ fn a_request_has_stable_names() {
         line,
         r#"{"time":"1970-01-01T00:00:00.000Z","verdict":"FORWARDED","direction":"ingress","namespace":"default","pod":"droid","source":"10.0.0.2:4000","source_identity":1001,"destination":"10.0.0.1:11211","l7proto":"memcache","fields":{"key":"a"},"rule":"default/p ingress[0].toPorts[0].l7[0]","reason":"a rule","policy_version":"3"}"#
     );
+}
+
+#[test]
+fn of_what_goes_out_the_destination_has_the_identity() {
+    let mut event = event(None, &"a rule");
+    event.flow = Flow {
+        direction: TrafficDirection::Egress,
+        source: "10.0.0.1:4000".parse().unwrap(),
+        destination: Some("[fd96::1]:80".parse().unwrap()),
+        backend: Some("[fd00::2]:8080".parse().unwrap()),
+    };
+    let line = json(&event, &everything());
+    let peers = r#","direction":"egress","namespace":"default","pod":"droid","source":"10.0.0.1:4000","destination":"[fd96::1]:80","backend":"[fd00::2]:8080","destination_identity":1001,"#;
+    assert!(line.contains(peers), "{line}");
+    assert!(!line.contains("source_identity"), "{line}");
+    event.identity = None;
+    assert!(json(&event, &everything()).contains(r#""destination_identity":null"#));
 }
 
 #[test]
@@ -111,7 +147,7 @@ fn moments_are_written_as_rfc_3339_says() {
     ];
     for (millis, text) in cases {
         let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        assert_eq!(time::rfc3339(moment), text);
+        assert_eq!(time::Rfc3339(moment).to_string(), text);
     }
 }
 
@@ -135,26 +171,150 @@ async fn a_reader_that_stalls_loses_lines_and_is_told_how_many() {
     let gate = Arc::new(Gate::default());
     let (sender, lines) = mpsc::channel();
     let at_gate = Arc::clone(&gate);
-    let sink = move |line: &str| {
+    let sink = move |lines: &str| {
         at_gate.pass();
-        sender.send(line.to_owned()).map_err(io::Error::other)
+        lines.lines().try_for_each(|line| sender.send(line.to_owned())).map_err(io::Error::other)
     };
-    let log = AccessLog::start(pod(), Box::new(sink)).unwrap();
+    let options = Options { rate: u64::MAX, ..Options::default() };
+    let log = AccessLog::start(pod(), &options, Registry::BUILT_IN, Box::new(sink)).unwrap();
     let reason = "r".repeat(1000);
-    let size = event(None, &reason).line(&pod(), SystemTime::now()).len();
-    let events = 2 * MAX_QUEUED_BYTES / size;
+    let reason = &reason.as_str();
+    let size = json(&event(None, reason), &everything()).len() + 1;
+    // One buffer is with the reader, one waits.
+    let events = 3 * MAX_QUEUED_BYTES / size;
     let started = Instant::now();
     for _ in 0..events {
-        log.record(&event(None, &reason));
+        let _ = log.record(&event(None, reason));
     }
     assert!(started.elapsed() < Duration::from_secs(5), "the data path has waited");
 
     gate.open();
     log.flush().await;
+    // What was lost is confessed with the next lines.
     let lines: Vec<Json> =
         lines.try_iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
     let lost: u64 = lines.iter().filter_map(|line| line["lost"].as_u64()).sum();
     let written = lines.iter().filter(|line| line.get("lost").is_none()).count();
     assert!(lost > 0 && written >= MAX_QUEUED_BYTES / size, "{written} written, {lost} lost");
     assert_eq!(written + usize::try_from(lost).unwrap(), events);
+}
+
+/// Options that log everything but show only what is asked for.
+fn logged(options: &Options, events: &[Event<'_>]) -> Vec<String> {
+    let (sender, lines) = mpsc::channel();
+    let sink = move |text: &str| {
+        text.lines().try_for_each(|line| sender.send(line.to_owned())).map_err(io::Error::other)
+    };
+    let log = AccessLog::start(pod(), options, Registry::BUILT_IN, Box::new(sink)).unwrap();
+    for event in events {
+        let _ = log.record(event);
+    }
+    drop(log);
+    // Its thread ends once all is written.
+    lines.iter().collect()
+}
+
+#[test]
+fn values_of_clients_are_hashes_but_for_the_fields_that_are_shown() {
+    let words = Words::new(b"canary-one canary-two");
+    let fields = [
+        Field { name: "command", value: Value::One(b"get") },
+        Field { name: "key", value: Value::Words(words) },
+    ];
+    let request = Request::new(&fields);
+    let event = event(Some(&request), &"a rule");
+    for format in [Format::Json, Format::Text] {
+        let options = Options { format, ..Options::default() };
+        let lines = logged(&options, &[event, event]);
+        assert_eq!(lines.len(), 2);
+        assert!(!lines.concat().contains("canary"), "{lines:?}");
+        assert!(lines[0].contains("get") && lines[0].contains("#"), "{lines:?}");
+        let hashes =
+            |line: &str| line.split('#').skip(1).map(|h| h[..16].to_owned()).collect::<Vec<_>>();
+        assert_eq!(hashes(&lines[0]), hashes(&lines[1]), "the same value has the same hash");
+        assert_ne!(hashes(&lines[0])[0], hashes(&lines[0])[1]);
+        assert_ne!(hashes(&lines[0]), hashes(&logged(&options, &[event])[0]), "of this log alone");
+        let shown = Options { shown: vec!["key".into()], ..options };
+        let lines = logged(&shown, &[event]);
+        assert!(lines[0].contains("canary-one") && lines[0].contains("canary-two"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_line_for_people_is_one_line_whatever_peers_send() {
+    let fields = [Field { name: "key", value: Value::One(b"a\n\x1b[31m\" b=c") }];
+    let request = Request::new(&fields);
+    let line = text(&event(Some(&request), &"a\nrule"), &everything());
+    assert_eq!(
+        line,
+        "1970-01-01T00:00:00.000Z FORWARDED ingress 10.0.0.2:4000 -> 10.0.0.1:11211 \
+         identity=1001 l7proto=memcache key=\"a\\n\\u001b[31m\\\" b=c\" \
+         rule=\"default/p ingress[0].toPorts[0].l7[0]\" reason=\"a\\nrule\""
+    );
+}
+
+#[test]
+fn a_flood_is_cut_with_a_count_and_hides_nothing_that_was_denied() {
+    const RATE: usize = 100;
+    let options = Options { rate: RATE as u64, ..Options::default() };
+    let allowed = event(None, &"a rule");
+    let denied = Event { outcome: Outcome::Dropped, ..allowed };
+    let mut events = vec![allowed; 10 * RATE];
+    events.push(denied);
+    let lines: Vec<Json> =
+        logged(&options, &events).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let verdict = |verdict: &str| lines.iter().filter(|line| line["verdict"] == verdict).count();
+    let left_out: u64 = lines.iter().filter_map(|line| line["left_out"].as_u64()).sum();
+    // A second may have ended meanwhile, and begun anew.
+    let forwarded = verdict("FORWARDED");
+    assert!([RATE / 10 * 9, 2 * (RATE / 10 * 9)].contains(&forwarded), "{forwarded}");
+    assert_eq!(forwarded + usize::try_from(left_out).unwrap(), 10 * RATE);
+    assert_eq!(verdict("DROPPED"), 1);
+}
+
+#[test]
+fn a_reason_is_cut_at_its_cap() {
+    let cap = event::MAX_TEXT_BYTES;
+    for (length, shown) in [(cap, cap), (cap + 1, cap)] {
+        let reason = "r".repeat(length);
+        let line = json(&event(None, &reason.as_str()), &everything());
+        let json: Json = serde_json::from_str(&line).unwrap();
+        assert_eq!(json["reason"].as_str().unwrap().len(), shown);
+    }
+}
+
+#[test]
+fn ciliums_listener_gets_each_event_as_an_entry() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("access_log.sock");
+    let listener =
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
+    listener.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    let fields = [
+        Field { name: "command", value: Value::One(b"get") },
+        Field { name: "key", value: Value::One(b"canary") },
+    ];
+    let request = Request::new(&fields);
+    let forwarded = event(Some(&request), &"a rule");
+    let denied = Event { outcome: Outcome::Dropped, ..forwarded };
+    let options = Options { socket: Some(path), ..Options::default() };
+    assert_eq!(logged(&options, &[forwarded, denied]).len(), 2);
+    let (peer, _) = listener.accept().unwrap();
+    let entries = [(); 2].map(|()| {
+        let mut packet = [0; 4096];
+        let length = io::Read::read(&mut &peer, &mut packet).unwrap();
+        <cilium::LogEntry as prost::Message>::decode(&packet[..length]).unwrap()
+    });
+    let [one, other] = entries;
+    assert_eq!(one.entry_type(), cilium::EntryType::Request);
+    assert_eq!(other.entry_type(), cilium::EntryType::Denied);
+    assert!(one.is_ingress && one.timestamp > 0);
+    assert_eq!((one.source_security_id, one.destination_security_id), (1001, 0));
+    assert_eq!(one.source_address, "10.0.0.2:4000");
+    assert_eq!(one.destination_address, "10.0.0.1:11211");
+    assert_eq!(one.cilium_rule_ref, "default/p ingress[0].toPorts[0].l7[0]");
+    let l7 = one.generic_l7.unwrap();
+    assert_eq!((l7.proto.as_str(), l7.fields["command"].as_str()), ("memcache", "get"));
+    assert!(l7.fields["key"].starts_with('#'), "{:?}", l7.fields);
 }

@@ -1,21 +1,29 @@
 //! A moment as RFC 3339 writes it, in UTC and milliseconds.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 const DAY: u64 = 86_400;
 
-/// `2025-03-01T12:00:00.123Z`. A moment before 1970 is shown as 1970.
-pub(super) fn rfc3339(moment: SystemTime) -> String {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, second) = (since.as_secs() / DAY, since.as_secs() % DAY);
-    let (year, month, day) = civil(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
+/// Shown as `2025-03-01T12:00:00.123Z`. A moment before 1970 is shown as 1970.
+pub(super) struct Rfc3339(pub(super) SystemTime);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let (days, second) = (since.as_secs() / DAY, since.as_secs() % DAY);
+        let (year, month, day) = civil(days);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
+            since.subsec_millis()
+        )
+    }
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Gregorian).

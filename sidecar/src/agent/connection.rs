@@ -9,6 +9,7 @@ use remora_api::{
         network_policy_hosts_discovery_service_client::NetworkPolicyHostsDiscoveryServiceClient as Nphds,
     },
     discovery::{DiscoveryRequest, DiscoveryResponse},
+    services::service_discovery_service_client::ServiceDiscoveryServiceClient as Sds,
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,7 +33,8 @@ const MAX_UNREAD_REQUESTS: usize = 16;
 const NACK_PAUSE_FIRST: Duration = Duration::from_secs(1);
 const NACK_PAUSE_LAST: Duration = Duration::from_secs(30);
 
-type Arrival = (Kind, Result<DiscoveryResponse, String>);
+/// What a stream brings: a response, or that the agent has no such stream.
+type Arrival = (Kind, Result<Option<DiscoveryResponse>, String>);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Disconnected {
     pub(super) why: String,
 }
 
-/// Connects, opens both streams and answers what they bring, until one ends.
+/// Connects, opens all streams and answers what they bring, until one ends.
 pub(super) async fn run(config: &Config, mut exchange: Exchange) -> Disconnected {
     let Err(why) = converse(config, &mut exchange).await;
     exchange.metrics().connected(false);
@@ -57,6 +59,7 @@ async fn converse(config: &Config, exchange: &mut Exchange) -> Result<Infallible
     let mut talk = Talk {
         policies: Outgoing::open(exchange, Kind::Policies, &link, &to, &mut readers)?,
         hosts: Outgoing::open(exchange, Kind::Hosts, &link, &to, &mut readers)?,
+        services: Outgoing::open(exchange, Kind::Services, &link, &to, &mut readers)?,
     };
     drop(to);
     waits(exchange.store(), agent, exchange.missing());
@@ -65,9 +68,14 @@ async fn converse(config: &Config, exchange: &mut Exchange) -> Result<Infallible
         tokio::select! {
             arrival = arrivals.recv() => {
                 let (kind, response) = arrival.ok_or("the streams ended")?;
-                let response = response?;
-                exchange.metrics().connected(true);
-                talk.answer(exchange.take(kind, &response), kind, exchange, agent)?;
+                let answer = match response? {
+                    Some(response) => {
+                        exchange.metrics().connected(true);
+                        exchange.take(kind, response)
+                    }
+                    None => exchange.without_services(),
+                };
+                talk.answer(answer, kind, exchange, agent)?;
             }
             () = sleep_until(due), if due.is_some() => talk.send_due()?,
         }
@@ -84,6 +92,7 @@ async fn sleep_until(due: Option<Instant>) {
 struct Talk {
     policies: Outgoing,
     hosts: Outgoing,
+    services: Outgoing,
 }
 
 /// One stream's requests.
@@ -100,18 +109,20 @@ impl Talk {
         match kind {
             Kind::Policies => &mut self.policies,
             Kind::Hosts => &mut self.hosts,
+            Kind::Services => &mut self.services,
         }
     }
 
     /// When the next held NACK may go.
     fn due(&self) -> Option<Instant> {
-        let due = |stream: &Outgoing| stream.nack.as_ref().map(|(due, _)| *due);
-        due(&self.policies).into_iter().chain(due(&self.hosts)).min()
+        let streams = [&self.policies, &self.hosts, &self.services];
+        streams.into_iter().filter_map(|stream| stream.nack.as_ref().map(|(due, _)| *due)).min()
     }
 
     fn send_due(&mut self) -> Result<(), String> {
         self.policies.send_due()?;
-        self.hosts.send_due()
+        self.hosts.send_due()?;
+        self.services.send_due()
     }
 
     fn answer(
@@ -168,6 +179,10 @@ impl Outgoing {
                         Nphds::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
                     read(kind, client.stream_network_policy_hosts(outgoing), &to).await;
                 }
+                Kind::Services => {
+                    let mut client = Sds::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+                    read(kind, client.stream_services(outgoing), &to).await;
+                }
             }
         });
         let mut stream = Self {
@@ -194,23 +209,27 @@ impl Outgoing {
     }
 }
 
-/// Hands on what a stream brings, and at last why it ended.
+/// Hands on what a stream brings, and at last why it ended. Services are what
+/// an agent may lack.
 async fn read(
     kind: Kind,
     opening: impl Future<Output = Result<Response<Streaming<DiscoveryResponse>>, Status>>,
     to: &mpsc::Sender<Arrival>,
 ) {
+    let lacks = |status: &Status| kind == Kind::Services && status.code() == Code::Unimplemented;
     let mut stream = match opening.await {
         Ok(response) => response.into_inner(),
-        Err(status) => return fail(kind, ended(&status), to).await,
+        Err(status) if lacks(&status) => return hand_on(kind, Ok(None), to).await,
+        Err(status) => return hand_on(kind, Err(ended(&status)), to).await,
     };
     loop {
         let response = match stream.message().await {
             Ok(Some(response)) => response,
-            Ok(None) => return fail(kind, "it ended the stream".into(), to).await,
-            Err(status) => return fail(kind, ended(&status), to).await,
+            Ok(None) => return hand_on(kind, Err("it ended the stream".into()), to).await,
+            Err(status) if lacks(&status) => return hand_on(kind, Ok(None), to).await,
+            Err(status) => return hand_on(kind, Err(ended(&status)), to).await,
         };
-        if to.send((kind, Ok(response))).await.is_err() {
+        if to.send((kind, Ok(Some(response)))).await.is_err() {
             return;
         }
     }
@@ -232,7 +251,11 @@ fn ended(status: &Status) -> String {
     format!("{refused}: {}", status.message())
 }
 
-async fn fail(kind: Kind, why: String, to: &mpsc::Sender<Arrival>) {
+async fn hand_on(
+    kind: Kind,
+    last: Result<Option<DiscoveryResponse>, String>,
+    to: &mpsc::Sender<Arrival>,
+) {
     // Nobody listens any more when the connection has been given up already.
-    let _ = to.send((kind, Err(why))).await;
+    let _ = to.send((kind, last)).await;
 }

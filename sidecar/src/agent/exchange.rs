@@ -2,8 +2,9 @@
 //! one accepted whole or refused whole.
 //!
 //! Numeric identities mean something within one agent connection only. So
-//! nothing of a new connection applies before both its first policy and its
-//! first hosts are there, and neither is acknowledged before it applies.
+//! nothing of a new connection applies before its first policy, its first hosts
+//! and its first services are there, and none is acknowledged before it applies.
+//! An agent that knows of no services has said so by not having that stream.
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
@@ -12,6 +13,7 @@ use remora_api::{
     core::Node,
     discovery::{DiscoveryRequest, DiscoveryResponse},
     rpc::Status,
+    services::Service,
     wire::Resource,
 };
 use remora_parsers::Registry;
@@ -20,7 +22,9 @@ use remora_policy::{Hosts, Slice};
 use crate::{
     config::Pod,
     metrics::Metrics,
-    snapshot::{Size, Snapshot, Store},
+    saved::{Keeper, Saved},
+    services::Services,
+    snapshot::{Size, Snapshot, Source, Store},
 };
 
 /// gRPC's INVALID_ARGUMENT, the code of a NACK.
@@ -29,19 +33,21 @@ const INVALID_ARGUMENT: i32 = 3;
 /// The most bytes of a NACK's message.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// One of a connection's two streams.
+/// One of a connection's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// NPDS
     Policies,
     /// NPHDS
     Hosts,
+    /// Remora's own.
+    Services,
 }
 
 /// What the agent is to be told.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Nothing yet: the other stream's first response is missing.
+    /// Nothing yet: another stream's first response is missing.
     Wait,
     /// These responses are in force.
     Acks(Vec<(Kind, DiscoveryRequest)>),
@@ -49,7 +55,7 @@ pub(super) enum Answer {
     Nack(DiscoveryRequest),
 }
 
-/// Both streams of one agent connection.
+/// All streams of one agent connection.
 #[derive(Debug)]
 pub(super) struct Exchange {
     node: Node,
@@ -57,14 +63,20 @@ pub(super) struct Exchange {
     registry: Registry,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    /// Who keeps what is in force for the next start; nobody, where it comes
+    /// from there.
+    keeper: Option<Arc<Keeper>>,
     policies: Stream<Policy>,
     hosts: Stream<Addresses>,
+    services: Stream<Arc<Services>>,
 }
 
 /// One stream: the newest good state, and what is still to be acknowledged.
 #[derive(Debug)]
 struct Stream<T> {
     state: Option<T>,
+    /// The response that brought it.
+    raw: Option<Arc<DiscoveryResponse>>,
     /// The last version that was accepted.
     version: String,
     /// The nonce of an accepted response that waits for its acknowledgement.
@@ -75,8 +87,7 @@ struct Stream<T> {
 struct Policy {
     slice: Arc<Slice>,
     version: Arc<str>,
-    ports: usize,
-    rules: usize,
+    size: Size,
 }
 
 #[derive(Debug)]
@@ -92,6 +103,7 @@ impl Exchange {
         registry: Registry,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
+        keeper: Option<Arc<Keeper>>,
     ) -> Self {
         Self {
             node: Node { id: node_id(pod), cluster: String::new() },
@@ -99,8 +111,10 @@ impl Exchange {
             registry,
             store,
             metrics,
+            keeper,
             policies: Stream::new(),
             hosts: Stream::new(),
+            services: Stream::new(),
         }
     }
 
@@ -111,16 +125,17 @@ impl Exchange {
 
     /// Whether anything of this connection is in force.
     pub(super) fn applied(&self) -> bool {
-        self.policies.state.is_some() && self.hosts.state.is_some()
+        self.policies.state.is_some() && self.hosts.state.is_some() && self.services.state.is_some()
     }
 
     /// What this connection still lacks before it can apply.
     pub(super) fn missing(&self) -> &'static str {
-        match (&self.policies.state, &self.hosts.state) {
-            (None, None) => "connected, but it has sent nothing yet",
-            (None, Some(_)) => "connected, but it has sent no policy yet",
-            (Some(_), None) => "connected, but it has sent no addresses (NPHDS) yet",
-            (Some(_), Some(_)) => "nothing is missing",
+        match (&self.policies.state, &self.hosts.state, &self.services.state) {
+            (None, None, _) => "connected, but it has sent nothing yet",
+            (None, Some(_), _) => "connected, but it has sent no policy yet",
+            (Some(_), None, _) => "connected, but it has sent no addresses (NPHDS) yet",
+            (Some(_), Some(_), None) => "connected, but it has sent no services yet",
+            (Some(_), Some(_), Some(_)) => "nothing is missing",
         }
     }
 
@@ -135,32 +150,80 @@ impl Exchange {
     }
 
     /// Takes a response whole, or refuses it.
-    pub(super) fn take(&mut self, kind: Kind, response: &DiscoveryResponse) -> Answer {
+    pub(super) fn take(&mut self, kind: Kind, response: DiscoveryResponse) -> Answer {
+        let response = Arc::new(response);
         let taken = match kind {
-            Kind::Policies => self.read_policy(response).map(|state| {
-                self.policies.accept(state, response);
+            Kind::Policies => self.read_policy(&response).map(|state| {
+                self.policies.accept(state, &response);
             }),
-            Kind::Hosts => read_hosts(response).map(|state| self.hosts.accept(state, response)),
+            Kind::Hosts => read_hosts(&response).map(|state| self.hosts.accept(state, &response)),
+            Kind::Services => {
+                read_services(&response).map(|state| self.services.accept(state, &response))
+            }
         };
         match taken {
             Ok(()) => self.apply(),
-            Err(why) => Answer::Nack(self.nack(kind, response, why)),
+            Err(why) => Answer::Nack(self.nack(kind, &response, why)),
         }
     }
 
+    /// Takes all parts of what was saved.
+    ///
+    /// # Errors
+    /// Why it is refused now, whatever it was when it was saved.
+    pub(super) fn replay(&mut self, saved: Saved) -> Result<(), String> {
+        let parts = [
+            (Kind::Policies, Some(saved.policies)),
+            (Kind::Hosts, Some(saved.hosts)),
+            (Kind::Services, saved.services),
+        ];
+        for (kind, response) in parts {
+            let answer = match response {
+                Some(response) => self.take(kind, response),
+                None => self.without_services(),
+            };
+            if let Answer::Nack(request) = answer {
+                let status = request.error_detail.unwrap_or_default();
+                return Err(status.message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent has no such stream: whatever is dialled, it is no service.
+    pub(super) fn without_services(&mut self) -> Answer {
+        self.services.state = Some(Arc::default());
+        self.apply()
+    }
+
     fn apply(&mut self) -> Answer {
-        let (Some(policy), Some(addresses)) = (&self.policies.state, &self.hosts.state) else {
+        let (Some(policy), Some(addresses), Some(services)) =
+            (&self.policies.state, &self.hosts.state, &self.services.state)
+        else {
             return Answer::Wait;
         };
+        let source = match &self.keeper {
+            Some(keeper) => {
+                let services = self.services.raw.as_ref();
+                if let (Some(policies), Some(hosts)) = (&self.policies.raw, &self.hosts.raw) {
+                    keeper.supersede(policies, hosts, services);
+                }
+                Source::Agent
+            }
+            None => Source::Disk,
+        };
         self.store.swap(Snapshot {
+            source,
+            policies: self.policies.raw.clone().unwrap_or_default(),
             slice: Arc::clone(&policy.slice),
             hosts: Arc::clone(&addresses.hosts),
+            services: Arc::clone(services),
             version: Arc::clone(&policy.version),
             size: Size {
-                ports: policy.ports,
-                rules: policy.rules,
                 identities: addresses.identities,
                 addresses: addresses.addresses,
+                services: services.len(),
+                ..policy.size
             },
         });
         if self.policies.unacked.is_some() {
@@ -169,6 +232,7 @@ impl Exchange {
         let nonces = [
             (Kind::Policies, self.policies.unacked.take()),
             (Kind::Hosts, self.hosts.unacked.take()),
+            (Kind::Services, self.services.unacked.take()),
         ];
         let ack = |(kind, nonce): (_, Option<_>)| {
             nonce.map(|nonce| (kind, self.request(kind, self.version(kind), nonce)))
@@ -193,24 +257,30 @@ impl Exchange {
             ));
         }
         let slice = Slice::compile(&policy, self.registry).map_err(|error| error.to_string())?;
-        let ports = &policy.ingress_per_port_policies;
+        let (ingress, egress) =
+            (&policy.ingress_per_port_policies, &policy.egress_per_port_policies);
         Ok(Policy {
             slice: Arc::new(slice),
             version: response.version_info.as_str().into(),
-            ports: ports.len(),
-            rules: ports.iter().map(|port| port.rules.len()).sum(),
+            size: Size {
+                ports: ingress.len(),
+                egress_ports: egress.len(),
+                rules: ingress.iter().chain(egress).map(|port| port.rules.len()).sum(),
+                ..Size::default()
+            },
         })
     }
 
     fn nack(&mut self, kind: Kind, response: &DiscoveryResponse, why: String) -> DiscoveryRequest {
         // Whatever was accepted before is superseded: its nonce is stale.
-        let (_stale, version) = match kind {
-            Kind::Policies => (self.policies.unacked.take(), self.policies.version.clone()),
-            Kind::Hosts => (self.hosts.unacked.take(), self.hosts.version.clone()),
+        let _stale = match kind {
+            Kind::Policies => self.policies.unacked.take(),
+            Kind::Hosts => self.hosts.unacked.take(),
+            Kind::Services => self.services.unacked.take(),
         };
         let mut message = why;
         message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
-        let mut request = self.request(kind, version, response.nonce.clone());
+        let mut request = self.request(kind, self.version(kind), response.nonce.clone());
         request.error_detail = Some(Status { code: INVALID_ARGUMENT, message });
         request
     }
@@ -219,6 +289,7 @@ impl Exchange {
         match kind {
             Kind::Policies => self.policies.version.clone(),
             Kind::Hosts => self.hosts.version.clone(),
+            Kind::Services => self.services.version.clone(),
         }
     }
 
@@ -230,6 +301,7 @@ impl Exchange {
             type_url: match kind {
                 Kind::Policies => NetworkPolicy::TYPE_URL,
                 Kind::Hosts => NetworkPolicyHosts::TYPE_URL,
+                Kind::Services => Service::TYPE_URL,
             }
             .into(),
             response_nonce: nonce,
@@ -240,11 +312,12 @@ impl Exchange {
 
 impl<T> Stream<T> {
     fn new() -> Self {
-        Self { state: None, version: String::new(), unacked: None }
+        Self { state: None, raw: None, version: String::new(), unacked: None }
     }
 
-    fn accept(&mut self, state: T, response: &DiscoveryResponse) {
+    fn accept(&mut self, state: T, response: &Arc<DiscoveryResponse>) {
         self.state = Some(state);
+        self.raw = Some(Arc::clone(response));
         self.version.clone_from(&response.version_info);
         self.unacked = Some(response.nonce.clone());
     }
@@ -257,6 +330,11 @@ fn read_hosts(response: &DiscoveryResponse) -> Result<Addresses, String> {
         identities: hosts.len(),
         addresses: hosts.iter().map(|host| host.host_addresses.len()).sum(),
     })
+}
+
+fn read_services(response: &DiscoveryResponse) -> Result<Arc<Services>, String> {
+    let services = Services::compile(&resources::<Service>(response)?);
+    services.map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// Every resource of a response, walked and decoded, or none of them.

@@ -16,6 +16,7 @@ use self::{backoff::Backoff, connection::Disconnected, exchange::Exchange};
 use crate::{
     config::{Agent, Config},
     metrics::Metrics,
+    saved::{self, Keeper, Refusal},
     snapshot::Store,
 };
 
@@ -31,11 +32,17 @@ pub(crate) async fn follow(
     registry: Registry,
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    keeper: Arc<Keeper>,
 ) {
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LAST);
     loop {
-        let exchange =
-            Exchange::new(&config.pod, registry, Arc::clone(&store), Arc::clone(&metrics));
+        let exchange = Exchange::new(
+            &config.pod,
+            registry,
+            Arc::clone(&store),
+            Arc::clone(&metrics),
+            Some(Arc::clone(&keeper)),
+        );
         let attempted = Arc::clone(&config);
         // A task of its own: what a broken slice might do to us ends with it.
         let attempt = tokio::spawn(async move { connection::run(&attempted, exchange).await });
@@ -55,6 +62,37 @@ pub(crate) async fn follow(
             backoff.reset();
         }
         tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+/// Puts in force what an earlier sidecar of this pod has saved, if that is
+/// still to be trusted. It is taken as if an agent had just sent it.
+pub(crate) fn restore(
+    config: &Config,
+    registry: Registry,
+    store: &Arc<Store>,
+    metrics: &Arc<Metrics>,
+) {
+    let Some(path) = &config.snapshot else { return };
+    let loaded = saved::load(path, &config.pod.uid, config.snapshot_age);
+    let restored = loaded.and_then(|saved| {
+        let Some(saved) = saved else { return Ok(false) };
+        let (store, metrics) = (Arc::clone(store), Arc::clone(metrics));
+        let mut exchange = Exchange::new(&config.pod, registry, store, metrics, None);
+        exchange.replay(saved).map(|()| true).map_err(Refusal::Policy)
+    });
+    match restored {
+        Ok(true) => {
+            let version = &store.load().version;
+            tracing::warn!(%version, "the last policy that was saved is in force until the agent answers");
+        }
+        Ok(false) => {}
+        Err(why) => {
+            metrics.snapshot_refused();
+            let path = path.display();
+            tracing::warn!(%why, %path, "the saved policy is refused: everything is denied until the agent answers");
+            store.remark(format!("the saved policy {path} is refused: {why}"));
+        }
     }
 }
 

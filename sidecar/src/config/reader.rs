@@ -1,10 +1,14 @@
 //! Reads variables one by one, and collects all that is wrong with them.
 
-use std::{fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 
 use super::ConfigError;
+use crate::{
+    access_log::{Format, Options, RATE},
+    limits::Limit,
+};
 
 /// Variables from any source.
 pub(super) struct Reader<F> {
@@ -86,6 +90,57 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problem(name, format_args!("`{value}` is no port; say a number up to 65535"));
             default
         })
+    }
+
+    /// A number within a limit's range.
+    pub(super) fn limit(&mut self, limit: &Limit) -> u64 {
+        self.number(limit.variable, limit.bounds(), limit.default)
+    }
+
+    /// How the access log looks and what it shows.
+    pub(super) fn access_log(&mut self) -> Options {
+        let name = "REMORA_ACCESS_LOG";
+        let format = match self.value(name).as_deref() {
+            None | Some("json") => Format::Json,
+            Some("text") => Format::Text,
+            Some(other) => {
+                self.problem(name, format_args!("`{other}` is no format; say json or text"));
+                Format::Json
+            }
+        };
+        let shown = self.value("REMORA_ACCESS_LOG_FIELDS").unwrap_or_default();
+        let shown = shown.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let name = "REMORA_ACCESS_LOG_SOCKET";
+        let socket = self.value(name).map(PathBuf::from);
+        if socket.as_ref().is_some_and(|path| !path.is_absolute()) {
+            self.problem(name, "is no absolute path of a socket");
+        }
+        let rate = self.number("REMORA_ACCESS_LOG_RATE", 1..=1_000_000, RATE);
+        Options { format, shown: shown.map(str::to_owned).collect(), rate, socket }
+    }
+
+    /// A whole number within bounds.
+    fn number(&mut self, name: &str, bounds: RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = self.value(name) else { return default };
+        match value.parse() {
+            Ok(number) if bounds.contains(&number) => number,
+            _ => {
+                let (least, most) = (bounds.start(), bounds.end());
+                self.problem(name, format_args!("`{value}` is no number from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    /// A file's absolute path, or none.
+    pub(super) fn snapshot(&mut self) -> Option<PathBuf> {
+        let name = "REMORA_SNAPSHOT";
+        let path = PathBuf::from(self.value(name)?);
+        if path.is_absolute() && path.file_name().is_some() {
+            return Some(path);
+        }
+        self.problem(name, format_args!("`{}` is no absolute path of a file", path.display()));
+        None
     }
 
     /// Whole seconds within bounds.

@@ -23,6 +23,8 @@ fn the_injected_environment_is_enough() {
     let config = read(&[]).unwrap();
     assert_eq!(config.agent, Agent::Unix("/run/remora/agent.sock".into()));
     assert_eq!(config.inbound, "[::]:16006".parse().unwrap());
+    let outbound = ["127.0.0.1:16001", "[::1]:16001"].map(|it| it.parse().unwrap());
+    assert_eq!(config.outbound, outbound);
     assert_eq!(config.admin, "127.0.0.1:16000".parse().unwrap());
     assert_eq!(config.metrics, "[::]:16020".parse().unwrap());
     assert_eq!(config.health, "[::]:16021".parse().unwrap());
@@ -57,6 +59,7 @@ fn each_bad_value_names_its_variable_and_a_remedy() {
         ("REMORA_POD_IPS", "127.0.0.1", "cannot be a pod's own address"),
         ("REMORA_POD_IPS", "::ffff:127.0.0.1", "cannot be a pod's own address"),
         ("REMORA_INBOUND_PORT", "70000", "up to 65535"),
+        ("REMORA_OUTBOUND_PORT", "-1", "up to 65535"),
         ("REMORA_ADMIN_PORT", "x", "up to 65535"),
         ("REMORA_METRICS_PORT", "x", "up to 65535"),
         ("REMORA_HEALTH_PORT", "x", "up to 65535"),

@@ -15,6 +15,12 @@ fn every_label_begins_with_whose_doing_it_is() {
         (Error::Loop, "client"),
         (Error::Foreign, "client"),
         (Error::ClientGone(io_error()), "client"),
+        (Error::Late(Late::Frame(Duration::ZERO)), "client"),
+        (Error::Late(Late::Idle(Duration::ZERO)), "peer"),
+        (Error::Flood(1), "client"),
+        (Error::Full(Full::Connections(1)), "limit"),
+        (Error::Full(Full::Source(1)), "limit"),
+        (Error::Full(Full::Held(1)), "limit"),
         (Error::Unreachable(io_error()), "server"),
         (Error::ServerGone(io_error()), "server"),
         (Error::Unanswered, "server"),
@@ -36,6 +42,14 @@ fn every_label_begins_with_whose_doing_it_is() {
     }
     // That policy denies, and that peers simply end.
     assert_eq!(labels.len() + 2, Label::ALL.len());
+}
+
+#[test]
+fn out_of_descriptors_is_not_the_apps_doing() {
+    for errno in [Errno::MFILE, Errno::NFILE] {
+        assert_eq!(Error::dialling(errno.into()).label(), Label::Connections);
+    }
+    assert_eq!(Error::dialling(Errno::CONNREFUSED.into()).label(), Label::Unreachable);
 }
 
 #[test]

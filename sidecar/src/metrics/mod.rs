@@ -20,7 +20,7 @@ use crate::{
     access_log::Outcome,
     errors::Label,
     http::{self, Answer},
-    inbound::Shared,
+    traffic::Shared,
 };
 
 /// What can become of a request.
@@ -35,6 +35,11 @@ pub(crate) struct Metrics {
     /// In seconds since 1970; 0 before the first policy.
     policy_since: AtomicU64,
     log_lost: AtomicU64,
+    audited: AtomicU64,
+    log_left_out: AtomicU64,
+    /// Whether what is in force is on disk.
+    snapshot_saved: AtomicBool,
+    snapshot_refused: AtomicBool,
 }
 
 /// A counter for each of a fixed set of keys.
@@ -67,6 +72,10 @@ impl Metrics {
             connected: AtomicBool::new(false),
             policy_since: AtomicU64::new(0),
             log_lost: AtomicU64::new(0),
+            audited: AtomicU64::new(0),
+            log_left_out: AtomicU64::new(0),
+            snapshot_saved: AtomicBool::new(false),
+            snapshot_refused: AtomicBool::new(false),
         }
     }
 
@@ -85,9 +94,34 @@ impl Metrics {
         self.log_lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A connection passed that a policy in audit mode would have denied.
+    pub(crate) fn audited(&self) {
+        self.audited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An event was one of a flood.
+    pub(crate) fn log_left_out(&self) {
+        self.log_left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether the agent answers.
     pub(crate) fn connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// As it was last told.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// The policy in force was, or could not be, written to disk.
+    pub(crate) fn snapshot_saved(&self, saved: bool) {
+        self.snapshot_saved.store(saved, Ordering::Relaxed);
+    }
+
+    /// What was on disk at the start must not be used.
+    pub(crate) fn snapshot_refused(&self) {
+        self.snapshot_refused.store(true, Ordering::Relaxed);
     }
 
     /// A version of the policy is in force from now on.
@@ -109,7 +143,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Arc<Shared>) {
 fn answer(method: &Method, path: &str, shared: &Shared) -> Answer {
     match (method, path) {
         (&Method::GET, "/metrics") => {
-            let page = text::page(&shared.metrics, shared.waiting.waiting());
+            let page = text::page(&shared.metrics, shared.waiting.waiting(), &shared.ledger);
             http::typed(StatusCode::OK, text::CONTENT_TYPE, page)
         }
         (&Method::GET, _) => http::text(StatusCode::NOT_FOUND, "there is /metrics\n"),

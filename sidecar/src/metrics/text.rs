@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::Metrics;
+use crate::limits::Ledger;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every series; `waiting` is how many clients of unknown identity wait. No
 /// value of a label needs escaping: they are all our own.
-pub(super) fn page(metrics: &Metrics, waiting: usize) -> String {
+pub(super) fn page(metrics: &Metrics, waiting: usize, ledger: &Ledger) -> String {
     let mut page = Page(String::with_capacity(4 << 10));
     page.family("remora_requests_total", "counter", "Requests that were judged.");
     for ((protocol, verdict), count) in metrics.requests.each() {
@@ -31,6 +32,18 @@ pub(super) fn page(metrics: &Metrics, waiting: usize) -> String {
         u64::try_from(waiting).unwrap_or(u64::MAX),
     );
     page.single(
+        "remora_connections",
+        "gauge",
+        "Connections there are.",
+        u64::try_from(ledger.connections()).unwrap_or(u64::MAX),
+    );
+    page.single(
+        "remora_held_bytes",
+        "gauge",
+        "Bytes that are held for connections, with what each takes anyway.",
+        u64::try_from(ledger.held()).unwrap_or(u64::MAX),
+    );
+    page.single(
         "remora_policy_version_timestamp_seconds",
         "gauge",
         "Since when the policy in force is in force; 0 before the first.",
@@ -43,10 +56,34 @@ pub(super) fn page(metrics: &Metrics, waiting: usize) -> String {
         metrics.connected.load(Ordering::Relaxed).into(),
     );
     page.single(
+        "remora_connections_audited_total",
+        "counter",
+        "Connections that passed though a policy in audit mode would have denied them.",
+        metrics.audited.load(Ordering::Relaxed),
+    );
+    page.single(
+        "remora_snapshot_saved",
+        "gauge",
+        "Whether the policy in force is on disk for the next start.",
+        metrics.snapshot_saved.load(Ordering::Relaxed).into(),
+    );
+    page.single(
+        "remora_snapshot_refused",
+        "gauge",
+        "Whether the policy that was on disk at the start was refused.",
+        metrics.snapshot_refused.load(Ordering::Relaxed).into(),
+    );
+    page.single(
         "remora_access_log_lost_total",
         "counter",
         "Events that the access log had no room for.",
         metrics.log_lost.load(Ordering::Relaxed),
+    );
+    page.single(
+        "remora_access_log_left_out_total",
+        "counter",
+        "Events of floods that the access log left out.",
+        metrics.log_left_out.load(Ordering::Relaxed),
     );
     page.0
 }

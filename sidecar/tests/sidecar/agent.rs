@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use prost::Message as _;
 
-use crate::support::{CLIENT, Client, Kind, LineServer, Pod, hosts, l4, l7, policy, until};
+use crate::support::{
+    CLIENT, Client, Kind, LineServer, Pod, ask, get, hosts, l4, l7, policy, until,
+};
 
 /// An identity that is nobody's.
 const OTHER: u32 = 2002;
@@ -173,7 +175,7 @@ async fn a_refused_version_sent_again_and_again_is_answered_slowly() {
 async fn the_policy_in_force_can_be_asked_for() {
     let app = LineServer::start().await;
     let pod = Pod::ready(app.address, vec![l4(1, CLIENT), l4(2, CLIENT)]).await;
-    let expected = "{\"version\":\"1\",\"ready\":true,\"ingress_ports\":2,\"rules\":2,\"identities\":1,\"addresses\":1}\n";
+    let expected = "{\"version\":\"1\",\"source\":\"agent\",\"ready\":true,\"ingress_ports\":2,\"egress_ports\":0,\"rules\":2,\"identities\":1,\"addresses\":1,\"services\":0}\n";
     until("the counts", || async {
         let mut admin = Client::connect("127.0.0.1", pod.addresses.admin).await;
         admin.send("GET /policy HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -181,4 +183,33 @@ async fn the_policy_in_force_can_be_asked_for() {
         answer.ends_with(expected)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_rules_in_force_and_the_connections_can_be_asked_for() {
+    let app = LineServer::start().await;
+    let port = app.address.port();
+    let pod = Pod::ready(app.address, vec![l7(port, CLIENT, &["hello"])]).await;
+    let (status, rules) = get("127.0.0.1", pod.addresses.admin, "/policy/rules").await;
+    assert_eq!(status, 200);
+    assert!(rules.contains("default/line ingress[0].toPorts[0].l7[0]"), "{rules}");
+    let mut client = pod.connect().await;
+    client.send("hello\n").await;
+    client.expect("ok hello\n").await;
+    let (_, page) = get("127.0.0.1", pod.addresses.admin, "/connections").await;
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["connections"], 1);
+    assert_eq!(page["listed"][0]["l7proto"], "line");
+    assert_eq!(page["listed"][0]["source"], client.0.local_addr().unwrap().to_string());
+    client.end().await;
+    client.rest().await.1.unwrap();
+    until("nobody to be listed", || async {
+        get("127.0.0.1", pod.addresses.admin, "/connections")
+            .await
+            .1
+            .starts_with("{\"connections\":0")
+    })
+    .await;
+    let (status, _) = ask("127.0.0.1", pod.addresses.admin, "POST /connections").await;
+    assert_eq!(status, 405, "nothing can be changed here");
 }

@@ -1,32 +1,45 @@
 //! Start and stop.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use remora_sidecar::{App, Config, StartError, config::OriginalDestination};
 use tokio::net::TcpStream;
 
 use crate::support::{CLIENT, LineServer, Pod, hosts, l7, policy, until};
 
-#[tokio::test]
-async fn a_stop_lets_connections_in_flight_finish() {
-    let app = LineServer::start().await;
-    let mut pod = Pod::ready(app.address, vec![l7(app.address.port(), CLIENT, &["hello"])]).await;
-    let mut client = pod.connect().await;
-    client.send("hello\n").await;
-    client.expect("ok hello\n").await;
-    pod.stop();
-    let inbound = pod.addresses.inbound;
+async fn refuses(inbound: SocketAddr) {
     until("new connections to be refused", || async {
         TcpStream::connect(inbound)
             .await
             .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
     })
     .await;
-    client.send("hello\nbye\n").await;
-    client.expect("ok hello\ndenied\n").await;
-    client.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_in_flight_finish_and_ends_what_is_idle() {
+    let app = LineServer::start().await;
+    let mut pod = Pod::ready(app.address, vec![l7(app.address.port(), CLIENT, &["hello"])]).await;
+    let (mut idle, mut busy) = (pod.connect().await, pod.connect().await);
+    for client in [&mut idle, &mut busy] {
+        client.send("hello\n").await;
+        client.expect("ok hello\n").await;
+    }
+    app.hold(true);
+    busy.send("hello\nbye\nhello\n").await;
+    until("the request to arrive", || async { app.received().ends_with("hello\nhello\nhello\n") })
+        .await;
+    pod.stop();
+    refuses(pod.addresses.inbound).await;
+    let (rest, end) = idle.rest().await;
+    assert_eq!(rest, "");
+    end.unwrap();
+    app.hold(false);
+    let (rest, end) = busy.rest().await;
+    assert_eq!(rest, "ok hello\ndenied\nok hello\n", "then the connection ends, between requests");
+    end.unwrap();
     let log = pod.stopped().await;
-    assert_eq!(log.len(), 3, "every line is written before it stops: {log:?}");
+    assert_eq!(log.len(), 5, "every line is written before it stops: {log:?}");
 }
 
 #[tokio::test]
@@ -37,11 +50,12 @@ async fn a_stop_waits_for_nobody_beyond_its_bound() {
     pod.agent.policy("1", &policy(vec![l7(app.address.port(), CLIENT, &["hello"])]));
     pod.agent.hosts("1", &hosts(CLIENT));
     pod.agent.acked(crate::support::Kind::Policies, "1").await;
-    let mut idle = pod.connect().await;
-    idle.send("hello\n").await;
-    idle.expect("ok hello\n").await;
+    let mut waiting = pod.connect().await;
+    app.hold(true);
+    waiting.send("hello\n").await;
+    until("the request to arrive", || async { app.received() == "hello\n" }).await;
     let log = pod.stop_and_read_log().await;
-    idle.expect_reset().await;
+    waiting.expect_reset().await;
     assert_eq!(log.last().unwrap()["error"], "internal-stopped");
 }
 

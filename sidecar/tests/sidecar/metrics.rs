@@ -8,7 +8,11 @@ use std::{
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{CLIENT, Client, LineServer, Pod, ask, get, l4, l7, until};
+use remora_sidecar::config::OriginalDestination;
+
+use crate::support::{
+    CLIENT, Client, Kind, LineServer, Pod, ask, get, hosts, l4, l7, policy, until,
+};
 
 async fn page(pod: &Pod) -> String {
     let (status, page) = get("127.0.0.1", pod.addresses.metrics, "/metrics").await;
@@ -97,14 +101,22 @@ async fn an_agent_that_is_gone_is_shown() {
 
 #[tokio::test]
 async fn whatever_clients_send_there_are_no_more_series() {
-    const KEYS: usize = 100_000;
+    let keys = if std::env::var_os("REMORA_FULL").is_some() { 1_000_000 } else { 100_000 };
     let app = LineServer::start().await;
     let port = app.address.port();
-    let pod = Pod::ready(app.address, vec![l7(port, CLIENT, &["hello"])]).await;
+    let address = app.address;
+    let mut pod = Pod::configured(|config| {
+        config.original_destination = OriginalDestination::Fixed(address);
+        config.limits.denials = u64::MAX;
+    })
+    .await;
+    pod.agent.policy("1", &policy(vec![l7(port, CLIENT, &["hello"])]));
+    pod.agent.hosts("1", &hosts(CLIENT));
+    pod.agent.acked(Kind::Policies, "1").await;
     let before = page(&pod).await;
     let random = RandomState::new();
     let mut requests = String::new();
-    for key in 0..KEYS {
+    for key in 0..keys {
         let _ = writeln!(requests, "{:016x}", random.hash_one(key));
     }
     let (mut reader, mut writer) = pod.connect().await.0.into_split();
@@ -112,12 +124,12 @@ async fn whatever_clients_send_there_are_no_more_series() {
         writer.write_all(requests.as_bytes()).await.unwrap();
         writer
     });
-    let mut replies = vec![0; KEYS * "denied\n".len()];
+    let mut replies = vec![0; keys * "denied\n".len()];
     crate::support::within("all replies", reader.read_exact(&mut replies)).await.unwrap();
     drop(sent.await.unwrap());
 
     let after = page(&pod).await;
     assert_eq!(series(&before), series(&after));
     let denied = "remora_requests_total{l7proto=\"line\",verdict=\"DROPPED\"}";
-    assert_eq!(pod.metric(denied).await, u64::try_from(KEYS).unwrap());
+    assert_eq!(pod.metric(denied).await, u64::try_from(keys).unwrap());
 }

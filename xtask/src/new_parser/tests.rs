@@ -98,7 +98,33 @@ fn copy_of_the_tree() -> PathBuf {
             }
         }
     }
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let text = fs::read_to_string(copy.join(file)).expect("read");
+        fs::write(copy.join(file), as_another_version(&text)).expect("written");
+    }
     copy
+}
+
+/// Packages are told apart by name and version: with a version of its own, what
+/// the copy builds does not take the place of what is built here.
+fn as_another_version(text: &str) -> String {
+    let ours = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"\n");
+    let copys = concat!("version = \"", env!("CARGO_PKG_VERSION"), "-copy\"\n");
+    let is_ours =
+        |part: &&str| part.starts_with("name = \"remora") || part.starts_with("name = \"xtask");
+    let whole = !text.contains("[[package]]");
+    let parts = text.split_inclusive("[[package]]\n");
+    parts
+        .map(
+            |part| {
+                if whole || is_ours(&part) {
+                    part.replacen(ours, copys, 1)
+                } else {
+                    part.to_owned()
+                }
+            },
+        )
+        .collect()
 }
 
 /// Runs cargo in a copy of the tree. What all builds depend on is taken from

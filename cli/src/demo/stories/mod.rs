@@ -1,5 +1,6 @@
 //! The stories, in the order in which they are told.
 
+mod audit;
 mod cassandra;
 mod crash;
 mod droid;
@@ -24,10 +25,12 @@ pub(super) enum Story {
     Crash,
     /// Who may read and write which tables of Cassandra; only with `--cassandra`.
     Cassandra,
+    /// The memcached policy, watching only; only with `--audit`.
+    Audit,
 }
 
 impl Story {
-    /// All of them.
+    /// Those that are told unasked, Cassandra's if its server is wanted.
     pub(super) const ALL: [Self; 5] =
         [Self::Memcached, Self::Droid, Self::Cassandra, Self::Edit, Self::Crash];
 
@@ -39,6 +42,7 @@ impl Story {
             Self::Edit => "edit",
             Self::Crash => "crash",
             Self::Cassandra => "cassandra",
+            Self::Audit => "audit",
         }
     }
 
@@ -50,6 +54,7 @@ impl Story {
             Self::Edit => "policy edit: the same open connection is judged anew",
             Self::Crash => "SIGKILL of memcached's sidecar",
             Self::Cassandra => "cassandra: who may do what to which tables",
+            Self::Audit => "audit: the same policy only watches, and the log tells",
         }
     }
 
@@ -61,6 +66,7 @@ impl Story {
             Self::Edit => "editing a policy under an open connection",
             Self::Crash => "killing memcached's sidecar",
             Self::Cassandra => "an outpost and its headquarters ask Cassandra",
+            Self::Audit => "putting memcached's policy into audit mode",
         }
     }
 
@@ -72,6 +78,7 @@ impl Story {
             Self::Edit => edit::play(stage),
             Self::Crash => crash::play(stage),
             Self::Cassandra => cassandra::play(stage),
+            Self::Audit => audit::play(stage),
         }
     }
 }

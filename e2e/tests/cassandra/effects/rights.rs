@@ -1,13 +1,12 @@
 //! Random policies, as users write them, and what they allow, reckoned here
 //! once more and more simply.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path};
-
 use fastrand::Rng;
-use remora_parsers::{Judge, Registry, Request, Verdict};
-use remora_policy::{Endpoint, Labels, PolicySet, Slice, TrafficDirection, encode, read_policy};
+use remora_parsers::{Judge, Request, Verdict};
+use remora_policy::{Slice, TrafficDirection};
 
 use super::oracle::Effect;
+use crate::slice;
 
 const CLIENT: u32 = 7;
 
@@ -83,7 +82,7 @@ impl RandomPolicy {
             rules.push(Rule { action, tables });
         }
         let yaml = to_yaml(&rules);
-        let slice = compile(&yaml);
+        let slice = slice::compile(&yaml, "app=cassandra", CLIENT);
         Self { yaml, rules, slice }
     }
 
@@ -148,17 +147,4 @@ fn to_yaml(rules: &[Rule]) -> String {
         yaml += &format!("        - {{{}}}\n", keys.join(", "));
     }
     yaml
-}
-
-fn compile(yaml: &str) -> Slice {
-    let document = remora_manifest::read(yaml, Path::new("random.yaml")).remove(0).expect("YAML");
-    let mut policies = PolicySet::default();
-    policies.insert(read_policy(&document, Registry::BUILT_IN));
-    assert_eq!(policies.refused().count(), 0, "{yaml}");
-    let server = Labels::parse("app=cassandra").expect("labels");
-    let client = Labels::parse("app=client").expect("labels");
-    let ips = [IpAddr::from([192, 0, 2, 1])];
-    let endpoint = Endpoint { id: 1, ips: &ips, labels: &server };
-    let encoded = encode(&policies, &endpoint, &BTreeMap::from([(CLIENT, client)]));
-    Slice::compile(&encoded.policy, Registry::BUILT_IN).expect("a slice")
 }

@@ -84,6 +84,10 @@ impl Parser for BinaryParser {
             }
         }
     }
+
+    fn is_idle(&self) -> bool {
+        self.replies.is_empty() && self.behind_mark.is_none()
+    }
 }
 
 impl BinaryParser {

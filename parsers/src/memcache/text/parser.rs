@@ -94,6 +94,12 @@ impl Parser for TextParser {
             Direction::Reply => self.on_reply(data),
         }
     }
+
+    fn is_idle(&self) -> bool {
+        self.replies.is_empty()
+            && self.behind_mark.is_none()
+            && matches!(self.request, RequestState::Line)
+    }
 }
 
 impl TextParser {

@@ -9,7 +9,10 @@
 mod texts;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, HashMap},
+};
 
 use remora_parsers::{Field, Request, RuleKey, Value};
 
@@ -78,29 +81,32 @@ impl Index {
     /// What the request is all of. A field that it lacks, or that has no
     /// value, satisfies nothing; of several values every one must.
     pub(super) fn allowing(&self, request: &Request<'_>, patterns: &PatternSet) -> Found {
-        let mut tests = Vec::new();
-        for own in &self.fields {
-            if let Some(field) = request.field(own.field) {
-                own.hold_for_all(field, patterns, &mut tests);
+        with_list(|tests| {
+            for own in &self.fields {
+                if let Some(field) = request.field(own.field) {
+                    own.hold_for_all(field, patterns, tests);
+                }
             }
-        }
-        tests.sort_unstable();
-        self.tree.look(&tests)
+            tests.sort_unstable();
+            self.tree.look(tests)
+        })
     }
 
     /// The first rule of which the request has something: of several values
     /// one is enough.
     pub(super) fn denying(&self, request: &Request<'_>, patterns: &PatternSet) -> Option<u32> {
-        let mut tests = Vec::new();
-        for own in &self.fields {
-            let values = request.field(own.field).into_iter().flat_map(|f| Value::iter(f.value));
-            for value in values {
-                own.hold(value, patterns, &mut tests);
+        with_list(|tests| {
+            for own in &self.fields {
+                let values =
+                    request.field(own.field).into_iter().flat_map(|f| Value::iter(f.value));
+                for value in values {
+                    own.hold(value, patterns, tests);
+                }
             }
-        }
-        tests.sort_unstable();
-        tests.dedup();
-        self.tree.look(&tests).rule
+            tests.sort_unstable();
+            tests.dedup();
+            self.tree.look(tests).rule
+        })
     }
 }
 
@@ -176,6 +182,21 @@ impl Gathered {
         self.programs.sort_unstable();
         FieldTests { field, texts: Texts::new(self.texts), programs: self.programs.into() }
     }
+}
+
+thread_local! {
+    /// The list of [`with_list`], between two requests.
+    static LIST: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends an empty list that outlives the request: small requests are many, and
+/// none should cost an allocation.
+fn with_list<T>(work: impl FnOnce(&mut Vec<u32>) -> T) -> T {
+    let mut list = LIST.take();
+    list.clear();
+    let found = work(&mut list);
+    LIST.set(list);
+    found
 }
 
 /// Where a value's last line begins.

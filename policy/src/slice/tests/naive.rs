@@ -43,6 +43,9 @@ type Named = (String, Effect);
 impl Naive<'_> {
     pub(super) fn connection(&self) -> Admission {
         let rules = self.rules();
+        if self.suspects(whatever_is_asked(&rules).as_ref()) {
+            return Admission::Deny(self.unmatched_peer());
+        }
         if let Some(decision) = whatever_is_asked(&rules) {
             return match decision.is_forwarded() {
                 true => Admission::Opaque(decision),
@@ -58,6 +61,9 @@ impl Naive<'_> {
 
     pub(super) fn request(&self, protocol: &str, request: &Request<'_>) -> Decision {
         let rules = self.rules();
+        if self.suspects(whatever_is_asked(&rules).as_ref()) {
+            return self.unmatched_peer();
+        }
         if let Some(decision) = whatever_is_asked(&rules) {
             return decision;
         }
@@ -103,6 +109,18 @@ impl Naive<'_> {
             None,
             Reason::RequestUnmatched { words: words.unwrap_or_default(), nearest },
         )
+    }
+
+    /// Whether an unknown peer might be one who is denied by name.
+    fn suspects(&self, whatever: Option<&Decision>) -> bool {
+        let denies = |rule: &cilium::PortNetworkPolicyRule| {
+            let l7 = rule.l7.as_ref().map(|wire::L7::L7Rules(l7)| !l7.l7_deny_rules.is_empty());
+            let denies = rule.verdict == Some(wire::Verdict::Deny(true)) || l7 == Some(true);
+            denies && !rule.remote_policies.is_empty()
+        };
+        self.peer.is_none()
+            && whatever.is_none_or(Decision::is_forwarded)
+            && self.entries().any(|entry| entry.rules.iter().any(denies))
     }
 
     /// The rules about the port and the peer: the port's own, then those of

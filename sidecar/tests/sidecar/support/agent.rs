@@ -8,12 +8,13 @@ use std::{
 
 use prost::Message;
 use remora_api::{
-    NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL,
+    NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, SERVICE_URL,
     cilium::{
         NetworkPolicy, NetworkPolicyHosts, network_policy_discovery_service_server as npds,
         network_policy_hosts_discovery_service_server as nphds,
     },
     discovery::{DiscoveryRequest, DiscoveryResponse},
+    services::{self, service_discovery_service_server as sds},
 };
 use tokio::{
     net::UnixListener,
@@ -37,6 +38,7 @@ const ROOM: usize = 256;
 pub(crate) enum Kind {
     Policies,
     Hosts,
+    Services,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
         match self {
             Self::Policies => NETWORK_POLICY_URL,
             Self::Hosts => NETWORK_POLICY_HOSTS_URL,
+            Self::Services => SERVICE_URL,
         }
     }
 }
@@ -58,7 +61,7 @@ pub(crate) struct Agent {
 
 #[derive(Clone)]
 struct Script {
-    state: Arc<Mutex<[Line; 2]>>,
+    state: Arc<Mutex<[Line; 3]>>,
     requests: mpsc::Sender<(Kind, DiscoveryRequest)>,
     /// The `authorization` of every stream that was asked for.
     tokens: Arc<Mutex<Vec<Option<String>>>>,
@@ -88,8 +91,17 @@ impl Line {
 }
 
 impl Agent {
-    /// Listens on `path`; says nothing yet.
+    /// Listens on `path`; says nothing yet, and never anything of services.
     pub(crate) fn start(path: &Path) -> Self {
+        Self::listen(path, false)
+    }
+
+    /// One that has services to tell of.
+    pub(crate) fn with_services(path: &Path) -> Self {
+        Self::listen(path, true)
+    }
+
+    fn listen(path: &Path, has_services: bool) -> Self {
         // A socket of an earlier agent.
         let _ = std::fs::remove_file(path);
         let incoming = UnixListenerStream::new(UnixListener::bind(path).unwrap());
@@ -103,9 +115,13 @@ impl Agent {
         let (stop, stopped) = oneshot::channel();
         let policies = npds::NetworkPolicyDiscoveryServiceServer::new(script.clone());
         let hosts = nphds::NetworkPolicyHostsDiscoveryServiceServer::new(script.clone());
+        let services = sds::ServiceDiscoveryServiceServer::new(script.clone());
         let service = tower::service_fn(move |request: http::Request<tonic::body::Body>| {
-            if request.uri().path().starts_with("/cilium.NetworkPolicyHosts") {
+            let path = request.uri().path();
+            if path.starts_with("/cilium.NetworkPolicyHosts") {
                 hosts.clone().call(request)
+            } else if has_services && path.starts_with("/remora.v1.ServiceDiscovery") {
+                services.clone().call(request)
             } else {
                 policies.clone().call(request)
             }
@@ -148,6 +164,10 @@ impl Agent {
 
     pub(crate) fn hosts(&self, version: &str, hosts: &[NetworkPolicyHosts]) {
         self.say(Kind::Hosts, version, hosts.iter().map(Message::encode_to_vec).collect());
+    }
+
+    pub(crate) fn services(&self, version: &str, services: &[services::Service]) {
+        self.say(Kind::Services, version, services.iter().map(Message::encode_to_vec).collect());
     }
 
     /// Sends raw resources, now or to the next who asks.
@@ -257,6 +277,17 @@ impl nphds::NetworkPolicyHostsDiscoveryService for Script {
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
         self.open(Kind::Hosts, request)
+    }
+}
+
+#[tonic::async_trait]
+impl sds::ServiceDiscoveryService for Script {
+    type StreamServicesStream = Responses;
+    async fn stream_services(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        self.open(Kind::Services, request)
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// A server that answers `ok WORD` to every line. It greets whoever comes when
@@ -20,11 +21,12 @@ pub(crate) struct LineServer {
     seen: Arc<Seen>,
 }
 
-#[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
     ended: AtomicUsize,
     received: Mutex<Vec<u8>>,
+    /// No reply leaves while this is true.
+    held: watch::Sender<bool>,
 }
 
 impl LineServer {
@@ -34,9 +36,23 @@ impl LineServer {
 
     /// One that speaks first.
     pub(crate) async fn greeting(greeting: &'static [u8]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen("127.0.0.1:0", greeting).await
+    }
+
+    /// One at an address of its own.
+    pub(crate) async fn at(address: &str) -> Self {
+        Self::listen(address, b"").await
+    }
+
+    async fn listen(address: &str, greeting: &'static [u8]) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen {
+            connections: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            received: Mutex::default(),
+            held: watch::Sender::new(false),
+        });
         let by = Arc::clone(&seen);
         tokio::spawn(async move {
             loop {
@@ -46,6 +62,11 @@ impl LineServer {
             }
         });
         Self { address, seen }
+    }
+
+    /// Keeps replies back from now on, or lets them go.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.seen.held.send_replace(hold);
     }
 
     /// Connections that ever came.
@@ -82,6 +103,7 @@ async fn serve(mut stream: TcpStream, greeting: &[u8], seen: Arc<Seen>) {
             if *byte == b'\n' {
                 let reply = [b"ok ".as_slice(), &line].concat();
                 line.clear();
+                seen.held.subscribe().wait_for(|held| !held).await.unwrap();
                 if stream.write_all(&reply).await.is_err() {
                     return;
                 }

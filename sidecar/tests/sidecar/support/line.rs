@@ -94,4 +94,8 @@ impl Parser for Line {
             Direction::Reply => self.reply(data),
         }
     }
+
+    fn is_idle(&self) -> bool {
+        self.unanswered == 0 && self.denial == Denial::None
+    }
 }

@@ -5,6 +5,7 @@ mod app;
 mod canned;
 mod front;
 mod line;
+mod load;
 mod pod;
 mod policy;
 
@@ -14,8 +15,9 @@ pub(crate) use agent::{Agent, Kind};
 pub(crate) use app::{LineServer, silent_port};
 pub(crate) use canned::Canned;
 pub(crate) use front::{Authority, Front};
+pub(crate) use load::{Load, Recorder};
 pub(crate) use pod::{Client, Pod, ask, get};
-pub(crate) use policy::{CLIENT, anybody, hosts, l4, l7, policy, unknown};
+pub(crate) use policy::{CLIENT, anybody, egress, hosts, l4, l7, policy, unknown, unrestricted};
 
 /// No condition of these tests takes so long, on any machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

@@ -4,7 +4,9 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Mutex, time::Duration};
 
 use remora_sidecar::{
     Addresses, App, Config,
+    access_log::Options,
     config::{Agent as Address, OriginalDestination, Pod as Metadata, Probes},
+    limits::Limits,
     ready,
 };
 use serde_json::Value as Json;
@@ -17,7 +19,9 @@ use tokio::{
 };
 use tracing::level_filters::LevelFilter;
 
-use super::{Agent, CLIENT, Kind, agent::socket, hosts, line::REGISTRY, policy, until, within};
+use super::{
+    Agent, CLIENT, Kind, agent::socket, egress, hosts, line::REGISTRY, policy, until, within,
+};
 
 /// More lines than a test leaves unread.
 const LINES: usize = 16_384;
@@ -50,6 +54,18 @@ impl Pod {
     pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let dir = TempDir::new().unwrap();
         let agent = Agent::start(&socket(dir.path()));
+        Self::following(agent, dir, change).await
+    }
+
+    /// One whose app dials `destination`, and whose agent knows of services.
+    pub(crate) async fn dialling(destination: SocketAddr) -> Self {
+        let dir = TempDir::new().unwrap();
+        let agent = Agent::with_services(&socket(dir.path()));
+        let fixed = OriginalDestination::Fixed(destination);
+        Self::following(agent, dir, |config| config.original_destination = fixed).await
+    }
+
+    async fn following(agent: Agent, dir: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let anywhere: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut config = Config {
             agent: Address::Unix(socket(dir.path())),
@@ -61,21 +77,30 @@ impl Pod {
                 ips: vec![anywhere.ip()],
             },
             inbound: anywhere,
+            outbound: vec![anywhere],
             admin: anywhere,
             metrics: anywhere,
             health: anywhere,
             probes: Probes::default(),
             node: Vec::new(),
+            snapshot: None,
+            snapshot_age: Duration::from_secs(60),
             unknown_wait: Duration::from_secs(5),
+            limits: Limits::default(),
+            access_log: Options { shown: vec!["*".into()], rate: u64::MAX, ..Options::default() },
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(5),
             log: LevelFilter::OFF,
             original_destination: OriginalDestination::Fixed(anywhere),
         };
         change(&mut config);
         let (to, lines) = mpsc::channel(LINES);
-        let sink = move |line: &str| to.blocking_send(line.to_owned()).map_err(io::Error::other);
+        let sink = move |lines: &str| {
+            let mut lines = lines.lines();
+            lines.try_for_each(|line| to.blocking_send(line.to_owned())).map_err(io::Error::other)
+        };
         let app = App::new(config, REGISTRY).access_log(Box::new(sink)).bind().await.unwrap();
-        let addresses = app.addresses();
+        let addresses = app.addresses().clone();
         let (stop, stopped) = oneshot::channel();
         let ran = tokio::spawn(app.run(async { drop(stopped.await) }));
         Self { agent, addresses, lines, stop: Some(stop), ran, dir }
@@ -87,8 +112,20 @@ impl Pod {
         app: SocketAddr,
         ports: Vec<remora_api::cilium::PortNetworkPolicy>,
     ) -> Self {
+        Self::with_policy(app, &policy(ports)).await
+    }
+
+    /// The same for what goes out: servers on 127.0.0.1 are [`CLIENT`].
+    pub(crate) async fn ready_to_go_out(
+        server: SocketAddr,
+        ports: Vec<remora_api::cilium::PortNetworkPolicy>,
+    ) -> Self {
+        Self::with_policy(server, &egress(ports)).await
+    }
+
+    async fn with_policy(app: SocketAddr, policy: &remora_api::cilium::NetworkPolicy) -> Self {
         let mut pod = Self::start(app).await;
-        pod.agent.policy("1", &policy(ports));
+        pod.agent.policy("1", policy);
         pod.agent.hosts("1", &hosts(CLIENT));
         pod.agent.acked(Kind::Policies, "1").await;
         pod
@@ -143,11 +180,22 @@ impl Pod {
         Client::connect("127.0.0.1", self.addresses.inbound).await
     }
 
+    /// A connection of the pod's own app.
+    pub(crate) async fn connect_out(&self) -> Client {
+        Client::connect("127.0.0.1", self.addresses.outbound[0]).await
+    }
+
     /// The next line of the access log.
     pub(crate) async fn line(&mut self) -> Json {
         let line = within("a line in the access log", self.lines.recv()).await.unwrap();
         assert!(!line.contains('\n'));
         serde_json::from_str(&line).unwrap()
+    }
+
+    /// The lines that nobody has read yet.
+    pub(crate) fn lines_so_far(&mut self) -> Vec<Json> {
+        let lines = std::iter::from_fn(|| self.lines.try_recv().ok());
+        lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
     }
 
     /// Asks it to stop.

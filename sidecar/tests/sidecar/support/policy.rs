@@ -15,7 +15,22 @@ pub(crate) fn policy(ports: Vec<PortNetworkPolicy>) -> NetworkPolicy {
         endpoint_id: 1,
         ingress_per_port_policies: ports,
         egress_per_port_policies: Vec::new(),
+        audit: None,
     }
+}
+
+/// The same pod's, where what comes in is nobody's concern.
+pub(crate) fn egress(ports: Vec<PortNetworkPolicy>) -> NetworkPolicy {
+    NetworkPolicy {
+        ingress_per_port_policies: vec![unrestricted()],
+        egress_per_port_policies: ports,
+        ..policy(Vec::new())
+    }
+}
+
+/// All ports of a direction that no policy restricts.
+pub(crate) fn unrestricted() -> PortNetworkPolicy {
+    PortNetworkPolicy { port: 0, end_port: 0, protocol: 0, rules: Vec::new() }
 }
 
 /// One identity on 127.0.0.1.

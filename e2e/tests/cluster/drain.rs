@@ -1,0 +1,95 @@
+//! Rollouts of an app that drains well, under load: no request is lost.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use crate::{
+    client::Answer,
+    edits::{CLIENT, reading},
+    install::rolled_out,
+    stage::Stage,
+};
+
+const ROLLOUTS: usize = 20;
+
+/// A memcached that goes on for a while after it was told to end, until nobody
+/// is sent to it any more: as good as an app can be without a proxy.
+const CACHE: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cache}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: memcached}}
+  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  template:
+    metadata: {labels: {app: memcached}}
+    spec:
+      terminationGracePeriodSeconds: 15
+      containers:
+      - name: memcached
+        image: remora-test/memcached:test
+        imagePullPolicy: Never
+        args: ["--port=11211", "--udp-port=0", "--memory-limit=16", "--threads=1"]
+        ports: [{name: memcache, containerPort: 11211}]
+        readinessProbe:
+          tcpSocket: {port: memcache}
+          periodSeconds: 1
+        lifecycle:
+          preStop: {sleep: {seconds: 3}}
+        securityContext: {runAsUser: 11211, runAsGroup: 11211}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cache}
+spec:
+  selector: {app: memcached}
+  ports: [{name: memcache, port: 11211, targetPort: memcache}]
+"#;
+
+#[test]
+fn twenty_rollouts_of_an_app_that_drains_well_lose_no_request() {
+    let stage = Stage::set("drain");
+    stage.apply(&reading("a/"));
+    stage.inject(CACHE);
+    stage.apply(CLIENT);
+    let complete = || {
+        rolled_out(stage.kubectl, &stage.namespace, "deployment/cache").expect("a rollout");
+    };
+    complete();
+    stage.accepted("cache");
+    let service = stage.service("cache", 11211);
+    let mut client = stage.client("client");
+    assert_eq!(client.ask_anew(&service, "get a/x\r\n"), Answer::miss());
+
+    let stop = AtomicBool::new(false);
+    let (asked, lost) = thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let (mut asked, mut lost) = (0_usize, Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                let answer = client.ask_anew(&service, "get a/x\r\n");
+                asked += 1;
+                if answer != Answer::miss() {
+                    lost.push(format!("{asked}: {answer:?}"));
+                }
+            }
+            (asked, lost)
+        });
+        // However the rollouts end, the load does.
+        let ended = std::panic::catch_unwind(|| {
+            for _ in 0..ROLLOUTS {
+                stage.run(&["rollout", "restart", "deployment/cache"]).expect("a rollout begins");
+                complete();
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        let load = load.join().expect("the load goes on");
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        load
+    });
+    println!("{ROLLOUTS} rollouts: {asked} requests, {} lost", lost.len());
+    assert!(lost.is_empty(), "of {asked}: {lost:?}");
+    assert!(asked > 10 * ROLLOUTS, "{asked} requests are no load");
+}
