@@ -11,13 +11,14 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
-use super::{BUNDLE, CA, MANAGER, Owners, explain_watch};
+use super::{BUNDLE, CA, MANAGER, Owners, explain_watch, is_owned};
 
 /// The bundle of each namespace that has one; none until they have been listed.
 pub(super) type Published = Option<BTreeMap<String, String>>;
 
 /// Tells `published` of every change, whoever makes it.
-pub(super) async fn follow(client: Client, published: watch::Sender<Published>) {
+pub(super) async fn follow(client: Client, owners: &Owners, published: watch::Sender<Published>) {
+    let read = |map| read(map, owners);
     let api: Api<ConfigMap> = Api::all(client);
     let only = watcher::Config::default().fields(&format!("metadata.name={CA}"));
     let mut events = pin!(watch_api(api, only).default_backoff());
@@ -80,7 +81,9 @@ pub(super) fn is_leaving(error: &kube::Error) -> bool {
         || (status.code == 403 && status.message.contains("because it is being terminated"))
 }
 
-fn read(map: ConfigMap) -> (String, String) {
-    let bundle = map.data.unwrap_or_default().remove(BUNDLE).unwrap_or_default();
+/// What is not owned as it should be counts as empty, and so is written anew.
+fn read(map: ConfigMap, owners: &Owners) -> (String, String) {
+    let data = map.data.filter(|_| is_owned(&map.metadata.owner_references, owners));
+    let bundle = data.unwrap_or_default().remove(BUNDLE).unwrap_or_default();
     (map.metadata.namespace.unwrap_or_default(), bundle)
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::named::{State, follow};
-use super::{Config, MANAGER, Owners, explain};
+use super::{Config, MANAGER, Owners, explain, is_owned};
 
 /// The fields of a Secret of type `kubernetes.io/tls`; the third is who issued.
 const CERTIFICATE: &str = "tls.crt";
@@ -42,9 +42,10 @@ pub(super) struct Followed {
 }
 
 /// The Secret as it was read.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Leaf {
     version: Option<String>,
+    owners: Owners,
     fields: BTreeMap<String, Vec<u8>>,
 }
 
@@ -91,7 +92,8 @@ impl Injector {
             State::Absent => None,
             State::Present(leaf) => Some(leaf),
         };
-        let due = before.and_then(|leaf| leaf.renew_at(authority));
+        let owned = before.filter(|leaf| is_owned(&leaf.owners, &self.owners));
+        let due = owned.and_then(|leaf| leaf.renew_at(authority));
         if due.is_some_and(|due| now < due) {
             return Ok(due);
         }
@@ -190,7 +192,8 @@ impl Leaf {
     fn read(secret: Secret) -> Self {
         let fields = secret.data.unwrap_or_default().into_iter();
         let fields = fields.map(|(name, value)| (name, value.0)).collect();
-        Self { version: secret.metadata.resource_version, fields }
+        let ObjectMeta { resource_version, owner_references, .. } = secret.metadata;
+        Self { version: resource_version, owners: owner_references, fields }
     }
 
     /// When to issue the next: at two thirds of its life. None for what cannot be served, or is

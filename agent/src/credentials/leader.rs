@@ -66,7 +66,7 @@ impl Leader {
                 injector.follow(followed).await;
             }
         };
-        let bundles = bundles::follow(self.client.clone(), sender);
+        let bundles = bundles::follow(self.client.clone(), &self.owners, sender);
         tokio::join!(bundles, injector, self.rounds(published));
     }
 
@@ -136,6 +136,10 @@ impl Leader {
         match authority.step(now, &self.schedule) {
             Ok(true) => {
                 tracing::info!("secret {}/{CA}: the CA's rotation goes on", self.namespace);
+                self.store(&authority, Some(stored), &mut round).await;
+                return round;
+            }
+            Ok(false) if !stored.is_owned(&self.owners) => {
                 self.store(&authority, Some(stored), &mut round).await;
                 return round;
             }

@@ -14,7 +14,7 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Config, LEASE, MANAGER, Owners, explain};
+use super::{Config, LEASE, MANAGER, Owners, explain, is_owned};
 use crate::notice::{Journal, Notice, Severity};
 
 /// How the election is paced.
@@ -135,6 +135,9 @@ impl Election {
             return Ok(false);
         }
         lease.spec = Some(self.claim(Some(&spec)));
+        if !is_owned(&lease.metadata.owner_references, &self.owners) {
+            lease.metadata.owner_references.clone_from(&self.owners);
+        }
         // With the version that was read: who else tried in between has won.
         won(self.api.replace(LEASE, &params, &lease).await)
     }

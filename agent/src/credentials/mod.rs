@@ -81,6 +81,13 @@ pub struct Config {
 /// The owners of an object, as its metadata has them.
 pub type Owners = Option<Vec<OwnerReference>>;
 
+/// Whether an object goes away with everybody that it should: one that an agent made which knew
+/// of no owner is made ours by writing it again.
+fn is_owned(found: &Owners, wanted: &Owners) -> bool {
+    let has = |uid: &str| found.iter().flatten().any(|owner| owner.uid == uid);
+    wanted.iter().flatten().all(|owner| has(&owner.uid))
+}
+
 /// The time of day: [`SystemTime::now`], unless a test makes days pass.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 

@@ -10,12 +10,13 @@ use remora_certs::Authority;
 use tokio::sync::watch;
 
 use super::named::{self, State};
-use super::{CA, MANAGER, Owners};
+use super::{CA, MANAGER, Owners, is_owned};
 
 /// The Secret as it was read.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Stored {
     version: Option<String>,
+    owners: Owners,
     fields: BTreeMap<String, Vec<u8>>,
     origin: String,
 }
@@ -34,6 +35,11 @@ impl Stored {
     /// Somebody else wrote there: the error names the field.
     pub(super) fn authority(&self) -> Result<Authority, remora_certs::Error> {
         Authority::from_fields(&self.fields, &self.origin)
+    }
+
+    /// Whether it goes away with all of these.
+    pub(super) fn is_owned(&self, owners: &Owners) -> bool {
+        is_owned(&self.owners, owners)
     }
 }
 
@@ -76,6 +82,7 @@ fn read(secret: Secret, namespace: &str) -> Stored {
     let fields = secret.data.unwrap_or_default().into_iter();
     Stored {
         version: secret.metadata.resource_version,
+        owners: secret.metadata.owner_references,
         fields: fields.map(|(name, value)| (name, value.0)).collect(),
         origin: format!("secret {namespace}/{CA}"),
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use apiserver::ApiServer;
-use remora_agent::credentials::{Clock, Config, Expiries, Timing, run};
+use remora_agent::credentials::{Clock, Config, Expiries, Owners, Timing, run};
 use remora_certs::{Bundle, Schedule, Serving, client_config, server_config};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
@@ -34,6 +34,16 @@ struct Replica {
 
 impl Replica {
     fn start(server: &ApiServer, name: &str, namespaces: &[&str], clock: &Clock) -> Self {
+        Self::owned(server, (name, None), namespaces, clock)
+    }
+
+    /// With whom what it makes goes away.
+    fn owned(
+        server: &ApiServer,
+        (name, owners): (&str, Owners),
+        namespaces: &[&str],
+        clock: &Clock,
+    ) -> Self {
         let (serving, expiries) = (Arc::new(Serving::default()), Arc::new(Expiries::default()));
         let (sender, receiver) = watch::channel(Some(set(namespaces)));
         let (leading, leads) = watch::channel(false);
@@ -45,7 +55,7 @@ impl Replica {
             schedule: Schedule { ca_life: 180 * MINUTE, leaf_life: 20 * MINUTE, grace: 5 * MINUTE },
             timing: Timing::default(),
             injector: Some("remora-injector".to_owned()),
-            owners: None,
+            owners,
             leading,
             clock: Arc::clone(clock),
         };
@@ -126,6 +136,31 @@ async fn the_first_replica_makes_the_ca_and_publishes_it() {
     for namespace in ["shop", "bank", "late"] {
         within(SOON, namespace, || (bundle(&server, namespace)? == shop).then_some(())).await;
     }
+}
+
+/// As when the chart takes over from `deploy/`.
+#[tokio::test(start_paused = true)]
+async fn what_an_agent_without_an_owner_made_is_owned_after_the_next() {
+    let server = ApiServer::new();
+    let clock = clock(Duration::ZERO);
+    let made = [SECRET, LEASE, "configmaps/shop/remora-ca", "secrets/remora/remora-injector-tls"];
+    let first = Replica::start(&server, "one", &["shop"], &clock);
+    for object in made {
+        within(SOON, object, || server.get(object)).await;
+    }
+    let shop = bundle(&server, "shop");
+    first.task.abort();
+    let owner = json!([{"apiVersion": "v1", "kind": "ClusterRole", "name": "x", "uid": "7"}]);
+    let owners: Owners = serde_json::from_value(owner).expect("an owner");
+    let _next = Replica::owned(&server, ("two", owners), &["shop"], &clock);
+    for object in made {
+        within(MINUTE, object, || {
+            let found = server.get(object)?["metadata"]["ownerReferences"][0]["uid"].clone();
+            (found == "7").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(bundle(&server, "shop"), shop, "the CA is the same");
 }
 
 #[tokio::test(start_paused = true)]
