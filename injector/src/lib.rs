@@ -19,6 +19,7 @@ mod error;
 mod file;
 mod limits;
 mod mutate;
+mod numbers;
 mod probes;
 mod quantity;
 mod render;

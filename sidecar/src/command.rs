@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use remora_parsers::Registry;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     signal::unix::{SignalKind, signal},
 };
 
@@ -58,6 +58,7 @@ Environment (the injector sets what has no default):
   REMORA_PEER_SECONDS, REMORA_MAX_CONNECTIONS, REMORA_MAX_CONNECTIONS_PER_SOURCE,
   REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
                         what peers may cost (docs/limits.md)
+  REMORA_THREADS        how many threads judge connections, 1 (default) to 64
   REMORA_DRAIN_DELAY_SECONDS
                         how long connections are still accepted after a stop was
                         asked for, while the app is there (default 5)
@@ -140,8 +141,7 @@ fn proxy() -> Result<(), Failure> {
         .init();
     panic::set_hook(Box::new(report_panic));
     hide_memory();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    runtime(config.threads)?.block_on(async {
         let stop = stop_signal()?;
         let app = App::new(config, Registry::BUILT_IN).bind().await?;
         tracing::info!(addresses = ?app.addresses(), "listening");
@@ -149,6 +149,17 @@ fn proxy() -> Result<(), Failure> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// One thread wakes nobody else and takes no lock that another holds; more are for pods whose
+/// one connection leaves the others no time.
+fn runtime(threads: u64) -> io::Result<Runtime> {
+    match usize::try_from(threads) {
+        Ok(threads @ 2..) => {
+            runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+        }
+        _ => runtime::Builder::new_current_thread().enable_all().build(),
+    }
 }
 
 /// No core file, and no debugger of the pod's: keys and tokens pass through this

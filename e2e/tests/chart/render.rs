@@ -42,6 +42,7 @@ const GOLDEN: [(&str, &[&str]); 5] = [
             "agent.clusterCidrs={10.0.0.0/8,fd00::/8}",
             "injector.port=10250",
             "injector.exemptNamespaces={monitoring}",
+            "injector.limits.idle-timeout=2h",
             "commonLabels.team=platform",
         ],
     ),

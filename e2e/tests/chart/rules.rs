@@ -2,16 +2,24 @@
 
 use std::{collections::BTreeSet, fs};
 
-use remora_injector::{InjectConfig, inject};
+use remora_injector::{InjectConfig, LIMITS, inject};
 use serde_json::{Value, json};
 
 use crate::{find, objects, rendered, root};
 
-/// Our two containers as they are injected.
+/// Our two containers as they are injected, with all that a pod may ask for.
 fn ours() -> [Value; 2] {
     let probe = json!({"tcpSocket": {"port": 80}});
+    let mut annotations = json!({
+        "remora.dev/access-log": "text", "remora.dev/access-log-fields": "key",
+        "remora.dev/drain-delay": "1s", "remora.dev/drain-timeout": "1s", "remora.dev/threads": "2",
+    });
+    for limit in LIMITS {
+        let unit = if limit.variable.ends_with("_SECONDS") { "s" } else { "" };
+        annotations[limit.annotation] = format!("{}{unit}", limit.least).into();
+    }
     let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations},
         "spec": {"containers": [{"name": "app", "readinessProbe": probe}]},
     });
     let pod = inject(&pod, &InjectConfig::default()).expect("injectable");
@@ -45,7 +53,7 @@ fn the_second_net_is_cut_to_what_is_injected() {
     let listed: BTreeSet<_> =
         text.split('\'').filter(|word| word.starts_with("REMORA_")).map(str::to_owned).collect();
     let injected = names(&sidecar);
-    assert!(injected.is_subset(&listed), "{:?} is injected", injected.difference(&listed));
+    assert_eq!(injected, listed, "what is injected, and what is taken");
     for entry in sidecar["env"].as_array().expect("an environment") {
         if let Some(path) = entry["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
             assert!(text.contains(&format!("== '{path}'")), "{path}");

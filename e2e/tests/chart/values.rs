@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use remora_injector::{LIMITS, Limits, Setting};
 use serde_json::Value;
 
 use crate::{objects, rendered, root};
@@ -44,6 +45,18 @@ fn every_value_is_in_the_schema_and_every_property_has_a_default() {
 }
 
 #[test]
+fn the_limits_are_those_that_hold_anyway() {
+    let values = committed("values.yaml");
+    let given = values["injector"]["limits"].as_object().expect("a map");
+    assert_eq!(given.len(), LIMITS.len());
+    let settings = given.iter().map(|(name, value)| {
+        let text = format!("remora.dev/{name}={}", value.as_str().expect("a text"));
+        text.parse::<Setting>().unwrap_or_else(|error| panic!("{text}: {error}"))
+    });
+    assert_eq!(settings.fold(Limits::default(), Limits::with), Limits::default());
+}
+
+#[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let table = [
         ("injektor.enabled=true", "injektor"),
@@ -52,6 +65,9 @@ fn values_that_are_wrong_are_refused_by_name() {
         ("injector.port=16020", "port"),
         ("injector.timeoutSeconds=31", "timeoutSeconds"),
         ("injector.ceiling.cpu=fast", "cpu"),
+        ("injector.ceiling.threads=65", "threads"),
+        ("injector.limits.idle-timeout=long", "idle-timeout"),
+        ("injector.limits.max-conns=1", "max-conns"),
         ("images.sidecar.digest=sha256:1", "digest"),
         ("images.pullPolicy=Sometimes", "pullPolicy"),
         ("certificates.mode=magic", "mode"),

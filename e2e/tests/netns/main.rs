@@ -19,4 +19,5 @@ mod memory;
 mod redirection;
 mod services;
 mod stage;
+mod threads;
 mod world;

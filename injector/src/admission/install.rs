@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::numbers::{THREADS, THREADS_VARIABLE};
 use crate::quantity::Quantity;
 use crate::{ANNOTATION_PREFIX, INIT_CONTAINER, InjectConfig, InjectError, SIDECAR_CONTAINER};
 use remora_manifest::FieldPath;
@@ -48,8 +49,7 @@ impl Skips {
             if let Some(entry) =
                 list.split(',').find(|entry| !allowed.iter().any(|one| one == entry))
             {
-                let annotation = format!("{ANNOTATION_PREFIX}{name}");
-                let field = FieldPath::root().key("metadata").key("annotations").key(&annotation);
+                let field = annotated(&format!("{ANNOTATION_PREFIX}{name}"));
                 let problem =
                     format!("skips {entry}, which this installation keeps in enforced namespaces");
                 let remedy = match allowed.is_empty() {
@@ -63,9 +63,10 @@ impl Skips {
     }
 }
 
-/// The most that a sidecar may be given, as request or limit.
+/// The most that a sidecar may be given: resources, as request or limit, and threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ceiling {
+    threads: Option<u64>,
     cpu: Option<(String, Quantity)>,
     memory: Option<(String, Quantity)>,
 }
@@ -83,7 +84,13 @@ impl Ceiling {
                 None => Err(format!("`{text}` is no quantity; write one such as 2 or 512Mi")),
             },
         };
-        Ok(Self { cpu: read(cpu)?, memory: read(memory)? })
+        Ok(Self { threads: None, cpu: read(cpu)?, memory: read(memory)? })
+    }
+
+    /// The same, with so many threads at most.
+    #[must_use]
+    pub fn threads(self, most: Option<u64>) -> Self {
+        Self { threads: most, ..self }
     }
 
     /// That the sidecar of an injected pod stays below.
@@ -95,21 +102,32 @@ impl Ceiling {
                 let amount = sidecar.pointer(&format!("/resources/{list}/{resource}"));
                 let amount = amount.and_then(Value::as_str);
                 if amount.and_then(Quantity::parse).is_some_and(|amount| amount > *most) {
-                    let annotation = format!("{ANNOTATION_PREFIX}{resource}-{word}");
-                    let field =
-                        FieldPath::root().key("metadata").key("annotations").key(&annotation);
-                    let problem =
-                        format!("is more than {text}, the most that this installation gives");
-                    return Err(InjectError::new(
-                        field,
-                        problem,
-                        format!("ask for {text} at most"),
-                    ));
+                    return Err(beyond(&format!("{ANNOTATION_PREFIX}{resource}-{word}"), text));
                 }
             }
         }
-        Ok(())
+        let asked = threads(sidecar);
+        match self.threads.filter(|most| asked.is_some_and(|asked| asked > *most)) {
+            Some(most) => Err(beyond(THREADS, &most.to_string())),
+            None => Ok(()),
+        }
     }
+}
+
+/// How many threads a sidecar is told to have.
+fn threads(sidecar: &Value) -> Option<u64> {
+    let env = sidecar.get("env")?.as_array()?;
+    let name = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some(THREADS_VARIABLE);
+    env.iter().find(name)?.get("value")?.as_str()?.parse().ok()
+}
+
+fn beyond(annotation: &str, most: &str) -> InjectError {
+    let problem = format!("is more than {most}, the most that this installation gives");
+    InjectError::new(annotated(annotation), problem, format!("ask for {most} at most"))
+}
+
+fn annotated(annotation: &str) -> FieldPath {
+    FieldPath::root().key("metadata").key("annotations").key(annotation)
 }
 
 #[cfg(test)]

@@ -9,15 +9,16 @@ use crate::check::{CONTAINER_LISTS, items};
 
 /// Capabilities with which a container can change the pod's network.
 const NETWORK: [&str; 3] = ["NET_ADMIN", "SYS_ADMIN", "ALL"];
-/// Capabilities with which it can become the proxy's user.
-const SETUID: [&str; 2] = ["SETUID", "ALL"];
+/// Capabilities with which it can walk around the redirection: become the proxy's user, or send
+/// packets below the rules. Runtimes give both to root by default.
+const AROUND: [&str; 2] = ["SETUID", "NET_RAW"];
 
 /// The first thing of a pod that an enforced namespace does not take.
 pub(super) fn check(spec: &Field<'_>) -> Result<(), InjectError> {
     for list in CONTAINER_LISTS {
         for container in items(spec, list)? {
             network(&container)?;
-            identity(spec, &container)?;
+            around(spec, &container)?;
         }
     }
     Ok(())
@@ -57,16 +58,15 @@ fn network(container: &Field<'_>) -> Result<(), InjectError> {
     }
 }
 
-/// That a container cannot take the proxy's uid: it has no SETUID, or no way to root.
-fn identity(spec: &Field<'_>, container: &Field<'_>) -> Result<(), InjectError> {
+/// That a container cannot walk around: it drops what that takes, or has no way to root.
+fn around(spec: &Field<'_>, container: &Field<'_>) -> Result<(), InjectError> {
     let context = container.get_given("securityContext")?;
     let pods = spec.get_given("securityContext")?;
     if let Some(context) = &context {
-        if let Some(field) = added(context, &SETUID)? {
+        if let Some(field) = added(context, &AROUND)? {
             let problem = format!("adds {}", field.string()?);
-            return Err(field
-                .error(problem, "remove it: with it the app can pass for the proxy")
-                .into());
+            let remedy = "remove it: with it the app can walk around the proxy, or pass for it";
+            return Err(field.error(problem, remedy).into());
         }
         if drops(context)? {
             return Ok(());
@@ -81,9 +81,10 @@ fn identity(spec: &Field<'_>, container: &Field<'_>) -> Result<(), InjectError> 
         }
     }
     let field = container.path.key("securityContext");
-    let problem = "leaves the container able to take another user's id, and so the proxy's";
-    let remedy = "drop capability ALL or SETUID, or set allowPrivilegeEscalation false and run \
-                  it as a user other than root";
+    let problem =
+        "leaves the container able to take the proxy's id, or to send packets below the rules";
+    let remedy = "drop capability ALL, or SETUID and NET_RAW, or set allowPrivilegeEscalation \
+                  false and run it as a user other than root";
     Err(InjectError::new(field, problem, remedy))
 }
 
@@ -100,12 +101,12 @@ fn added<'a>(context: &Field<'a>, wanted: &[&str]) -> Result<Option<Field<'a>>, 
 
 fn drops(context: &Field<'_>) -> Result<bool, InjectError> {
     let Some(capabilities) = context.get_given("capabilities")? else { return Ok(false) };
+    let mut dropped = Vec::new();
     for field in items(&capabilities, "drop")? {
-        if SETUID.contains(&bare(field.string()?).as_str()) {
-            return Ok(true);
-        }
+        dropped.push(bare(field.string()?));
     }
-    Ok(false)
+    let has = |wanted: &str| dropped.iter().any(|one| one == wanted);
+    Ok(has("ALL") || AROUND.into_iter().all(has))
 }
 
 /// Whether the container, or the pod for it, says that it does not start as root.

@@ -100,6 +100,10 @@ pub struct Serve {
     #[arg(long, value_name = "QUANTITY")]
     most_memory: Option<String>,
 
+    /// The most threads that a pod may ask for its sidecar
+    #[arg(long, value_name = "NUMBER")]
+    most_threads: Option<u64>,
+
     /// A limit of what peers may cost a sidecar, by its annotation; pods may only tighten it
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     limits: Vec<Setting>,
@@ -127,7 +131,8 @@ impl Serve {
     /// # Errors
     /// A quantity that is none.
     pub fn config(self) -> Result<WebhookConfig, String> {
-        let ceiling = Ceiling::new(self.most_cpu.as_deref(), self.most_memory.as_deref())?;
+        let ceiling = Ceiling::new(self.most_cpu.as_deref(), self.most_memory.as_deref())?
+            .threads(self.most_threads);
         let inject = InjectConfig {
             agent: AgentAddress::Url(self.agent),
             init_image: self.init_image,

@@ -79,6 +79,7 @@ fn a_patch_names_what_is_added_and_nothing_else() {
         "add /metadata/annotations",
         "add /spec/volumes/1",
         "add /spec/volumes/2",
+        "add /spec/volumes/3",
         "add /spec/initContainers",
     ];
     assert_eq!(paths, expected);

@@ -87,11 +87,21 @@ fn what_could_undo_the_redirection_is_refused_where_it_is_enforced() {
             "adds SETUID; remove it",
             false,
         ),
-        (context(json!({})), "leaves the container able to take another user's id", false),
-        (context(Value::Null), "leaves the container able to take another user's id", false),
+        (
+            context(json!({"capabilities": {"add": ["net_raw"], "drop": drop_all}})),
+            "adds net_raw; remove it",
+            false,
+        ),
+        (
+            context(json!({"capabilities": {"drop": ["SETUID"]}})),
+            "to send packets below the rules; drop capability ALL",
+            false,
+        ),
+        (context(json!({})), "leaves the container able to take the proxy's id", false),
+        (context(Value::Null), "leaves the container able to take the proxy's id", false),
         (
             context(json!({"allowPrivilegeEscalation": false, "runAsUser": 0})),
-            "leaves the container able to take another user's id",
+            "leaves the container able to take the proxy's id",
             false,
         ),
         (context(json!({"runAsUser": 1000})), "leaves the container able", false),
@@ -106,7 +116,7 @@ fn what_could_undo_the_redirection_is_refused_where_it_is_enforced() {
     }
     let fine = [
         pod(),
-        context(json!({"capabilities": {"drop": ["setuid"]}})),
+        context(json!({"capabilities": {"drop": ["setuid", "CAP_NET_RAW"]}})),
         context(json!({"allowPrivilegeEscalation": false, "runAsUser": 1000})),
         context(json!({"allowPrivilegeEscalation": false, "runAsNonRoot": true})),
     ];
@@ -222,19 +232,23 @@ fn a_forged_sidecar_is_replaced_by_ours() {
 
 #[test]
 fn a_pod_may_ask_for_less_than_the_installation_gives_and_not_for_more() {
-    let ceiling = Ceiling::new(Some("500m"), Some("128Mi")).expect("quantities");
+    let ceiling = Ceiling::new(Some("500m"), Some("128Mi")).expect("quantities").threads(Some(4));
     let install = Install { ceiling, ..Install::default() };
     let ask = |annotations: Value| {
         let review = crate::review_of(&with("/metadata/annotations", annotations)).to_string();
         let answer = review_pod(review.as_bytes(), Mode::Enabled, &install).expect("a review");
         (answer.outcome, response(&answer)["status"]["message"].to_string())
     };
-    let most = json!({"remora.dev/cpu-limit": "500m", "remora.dev/memory-limit": "134217728"});
+    let most = json!({
+        "remora.dev/cpu-limit": "500m", "remora.dev/memory-limit": "134217728",
+        "remora.dev/threads": "4",
+    });
     assert_eq!(ask(most).0, Outcome::Injected);
     for (annotation, value) in [
         ("remora.dev/cpu-limit", "501m"),
         ("remora.dev/cpu-request", "1"),
         ("remora.dev/memory-limit", "129Mi"),
+        ("remora.dev/threads", "5"),
     ] {
         let (outcome, sentence) = ask(json!({annotation: value}));
         assert_eq!(outcome, Outcome::Refused);
