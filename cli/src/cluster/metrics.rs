@@ -9,6 +9,12 @@ pub(super) async fn scrape(client: &Client, namespace: &str, pod: &str) -> Resul
     client.request_text(request).await.map_err(|error| super::explain(&error))
 }
 
+/// The one sample of a metric that counts what a float could not.
+pub(super) fn whole(text: &str, name: &str) -> Option<u64> {
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(value)
+}
+
 /// The sum of all samples of a metric whose labels hold this text.
 pub(super) fn sum(text: &str, name: &str, label: &str) -> Option<f64> {
     let sample = |line: &str| -> Option<f64> {

@@ -1,5 +1,6 @@
 //! What talks to a cluster: `remora check` and `remora status`.
 
+mod certificates;
 pub(crate) mod check;
 mod installed;
 mod metrics;

@@ -9,13 +9,13 @@ use kube::{Api, Client};
 use remora_injector::admission::{Standing, State};
 use serde_json::{Value, json};
 
-use super::{Format, Target, explain, installed, metrics, run};
+use super::{Format, Target, certificates, explain, installed, metrics, run};
 
 /// Show how each pod of the labelled namespaces stands
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Policy is since when the pod's policy is in force, which its sidecar has told the agent (ACK); agent is
-whether the sidecar is connected; forwarded and dropped are requests since it started.
+Policy is the version that is in force, as the agent counts, and since when: that is what the sidecar
+has told the agent (ACK). Agent is whether the sidecar is connected; forwarded and dropped are requests since it started.
 
 Exit status: 0; 1 if a pod that should be injected is not; 2 if there is no cluster.")]
 pub(crate) struct Args {
@@ -44,7 +44,9 @@ pub(super) struct Row {
 /// What a sidecar says of itself.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sidecar {
-    /// The policy in force: when it came, in unix seconds. Newer is another revision.
+    /// The policy in force, as the agent counts.
+    pub(super) policy_version: u64,
+    /// When it came, in unix seconds.
     pub(super) policy_since: Option<f64>,
     pub(super) is_connected: bool,
     pub(super) forwarded: f64,
@@ -60,12 +62,20 @@ async fn look(args: &Args, client: Client) -> ExitCode {
         }
         Ok(rows) => {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let now = now.as_secs_f64();
+            let ends = certificates::ends(&client, install, now).await;
             match args.target.output {
                 Format::Table => {
-                    print!("{}", table(&rows, now.as_secs_f64()));
-                    println!("{}", certificates(&client, install, now.as_secs_f64()).await);
+                    print!("{}", table(&rows, now));
+                    println!("\ncertificates end in: {}", certificates::line(&ends));
                 }
-                Format::Json => println!("{:#}", to_json(&rows, now.as_secs_f64())),
+                Format::Json => {
+                    let certificates = certificates::to_json(&ends);
+                    println!(
+                        "{:#}",
+                        json!({"pods": to_json(&rows, now), "certificates": certificates})
+                    );
+                }
             }
             ExitCode::from(u8::from(rows.iter().any(|row| row.state == State::Missed)))
         }
@@ -109,44 +119,49 @@ impl Sidecar {
         };
         let since = metrics::sum(text, "remora_policy_version_timestamp_seconds", "");
         Self {
+            policy_version: metrics::whole(text, "remora_policy_version").unwrap_or(0),
             policy_since: since.filter(|since| *since > 0.0),
             is_connected: metrics::sum(text, "remora_agent_connected", "") == Some(1.0),
-            forwarded: requests("forwarded") + requests("FORWARDED"),
-            dropped: requests("dropped") + requests("DROPPED"),
+            forwarded: requests("FORWARDED"),
+            dropped: requests("DROPPED"),
         }
     }
 }
 
 impl Row {
-    fn cells(&self, now: f64) -> [String; 7] {
+    fn cells(&self, now: f64) -> [String; 8] {
         let state = match self.state {
             State::Skipped(skip) => format!("no: {}", skip.because()),
             State::Missed => "NO: older than the label, or than the webhook's return".to_owned(),
             state => state.word().to_owned(),
         };
-        let (policy, agent, forwarded, dropped) = match &self.sidecar {
-            None => ("-".to_owned(), "-".to_owned(), "-".to_owned(), "-".to_owned()),
-            Some(Err(_)) => ("?".to_owned(), "?".to_owned(), "?".to_owned(), "?".to_owned()),
-            Some(Ok(sidecar)) => (
-                sidecar.policy_since.map_or("none yet".to_owned(), |since| age(now - since)),
+        let of_sidecar = match &self.sidecar {
+            None => ["-"; 5].map(str::to_owned),
+            Some(Err(_)) => ["?"; 5].map(str::to_owned),
+            Some(Ok(sidecar)) => [
+                sidecar
+                    .policy_since
+                    .map_or("none".to_owned(), |_| sidecar.policy_version.to_string()),
+                sidecar.policy_since.map_or("-".to_owned(), |since| age(now - since)),
                 if sidecar.is_connected { "connected" } else { "AWAY" }.to_owned(),
                 format!("{:.0}", sidecar.forwarded),
                 format!("{:.0}", sidecar.dropped),
-            ),
+            ],
         };
-        [self.namespace.clone(), self.pod.clone(), state, policy, agent, forwarded, dropped]
+        let [policy, since, agent, forwarded, dropped] = of_sidecar;
+        [self.namespace.clone(), self.pod.clone(), state, policy, since, agent, forwarded, dropped]
     }
 }
 
 /// For people.
 pub(super) fn table(rows: &[Row], now: f64) -> String {
-    let head = ["NAMESPACE", "POD", "REMORA", "POLICY SINCE", "AGENT", "FORWARDED", "DROPPED"];
+    let head = ["NAMESPACE", "POD", "REMORA", "POLICY", "SINCE", "AGENT", "FORWARDED", "DROPPED"];
     let mut all = vec![head.map(str::to_owned)];
     all.extend(rows.iter().map(|row| row.cells(now)));
     let width =
         |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |row: &[String; 7]| {
+    let line = |row: &[String; 8]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
@@ -163,7 +178,7 @@ pub(super) fn to_json(rows: &[Row], now: f64) -> Value {
         let sidecar = row.sidecar.as_ref().map(|sidecar| match sidecar {
             Err(error) => json!({ "error": error }),
             Ok(one) => json!({
-                "policySince": one.policy_since, "ackAgeSeconds": one.policy_since.map(|since| now - since),
+                "policyVersion": one.policy_version, "policySince": one.policy_since, "ackAgeSeconds": one.policy_since.map(|since| now - since),
                 "agentConnected": one.is_connected, "forwarded": one.forwarded, "dropped": one.dropped,
             }),
         });
@@ -175,29 +190,8 @@ pub(super) fn to_json(rows: &[Row], now: f64) -> Value {
     rows.iter().map(one).collect()
 }
 
-/// When the certificates of agent and injector end, in a line.
-async fn certificates(client: &Client, install: &str, now: f64) -> String {
-    let mut parts = Vec::new();
-    let api: Api<Pod> = Api::namespaced(client.clone(), install);
-    for (part, name) in [
-        ("agent", "remora_agent_certificate_expiry_timestamp_seconds"),
-        ("injector", "remora_injector_certificate_expiry_timestamp_seconds"),
-    ] {
-        let only = ListParams::default().labels(&format!("app.kubernetes.io/name=remora-{part}"));
-        let pods = api.list(&only).await.map(|list| list.items).unwrap_or_default();
-        for pod in pods.into_iter().filter_map(|pod| pod.metadata.name) {
-            let text = metrics::scrape(client, install, &pod).await.unwrap_or_default();
-            // Of the agent, its own: the CA's is longer.
-            let label = if part == "agent" { "certificate=\"leaf\"" } else { "" };
-            let end = metrics::sum(&text, name, label);
-            parts.push(format!("{pod} {}", end.map_or("?".to_owned(), |end| age(end - now))));
-        }
-    }
-    format!("\ncertificates end in: {}", parts.join(", "))
-}
-
 /// Seconds, as people say them.
-fn age(seconds: f64) -> String {
+pub(super) fn age(seconds: f64) -> String {
     match seconds {
         s if s < 0.0 => "the past".to_owned(),
         s if s < 120.0 => format!("{s:.0} s"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::report::{Check, is_good, json as as_json, table};
 use super::status::{Row, Sidecar};
-use super::{installed, pre, status};
+use super::{certificates, installed, pre, status};
 
 /// A cluster that answers each path with what `script` says; none is 404.
 fn cluster(script: impl Fn(&str) -> Option<Value> + Clone + Send + Sync + 'static) -> Client {
@@ -110,9 +110,10 @@ fn injected(name: &str) -> Value {
 
 const METRICS: &str = "\
 # TYPE remora_requests_total counter
-remora_requests_total{l7proto=\"memcache\",verdict=\"forwarded\"} 3
-remora_requests_total{l7proto=\"r2d2\",verdict=\"forwarded\"} 4
-remora_requests_total{l7proto=\"memcache\",verdict=\"dropped\"} 2
+remora_requests_total{l7proto=\"memcache\",verdict=\"FORWARDED\"} 3
+remora_requests_total{l7proto=\"r2d2\",verdict=\"FORWARDED\"} 4
+remora_requests_total{l7proto=\"memcache\",verdict=\"DROPPED\"} 2
+remora_policy_version 18446744073709551615
 remora_policy_version_timestamp_seconds 1000
 remora_agent_connected 1
 ";
@@ -263,15 +264,29 @@ async fn every_pod_of_a_labelled_namespace_has_its_row() {
     let text = status::table(&rows, 1060.0);
     let cart = text.lines().find(|line| line.contains("cart")).expect("a line");
     let words: Vec<_> = cart.split_whitespace().collect();
-    assert_eq!(words, ["shop", "cart", "injected", "60", "s", "connected", "7", "2"]);
+    let version = u64::MAX.to_string();
+    assert_eq!(words, ["shop", "cart", "injected", &version, "60", "s", "connected", "7", "2"]);
     assert!(
         text.contains("NO: older than the label")
             && text.contains("no: it uses the node's network")
     );
     let json = status::to_json(&rows, 1060.0);
     assert_eq!(json[0]["sidecar"]["ackAgeSeconds"], 60.0);
+    assert_eq!(json[0]["sidecar"]["policyVersion"], u64::MAX);
     assert_eq!((&json[1]["state"], &json[2]["why"].is_string()), (&json!("missed"), &true));
     assert!(status::rows(&client, "remora", Some("lab")).await.expect("rows").is_empty());
+}
+
+#[tokio::test]
+async fn what_certificates_have_left_is_told() {
+    let ends = certificates::ends(&installation(with_trial), "remora", 3_999_996_400.0).await;
+    // The script has one pod for either question, and its metrics are an injector's.
+    let injector = "remora-injector-1".to_owned();
+    assert_eq!(ends, [(injector.clone(), None), (injector, Some(3600.0))]);
+    assert_eq!(certificates::line(&ends), "remora-injector-1 ?, remora-injector-1 60 min");
+    let json = certificates::to_json(&ends);
+    assert_eq!(json[1], json!({"pod": "remora-injector-1", "endsInSeconds": 3600.0}));
+    assert_eq!(json[0]["endsInSeconds"], Value::Null);
 }
 
 #[test]
@@ -285,5 +300,5 @@ fn a_sidecar_without_a_policy_says_so() {
         ))),
     };
     let text = status::table(&[row], 10.0);
-    assert!(text.contains("none yet") && text.contains("AWAY"), "{text}");
+    assert!(text.contains(" none ") && text.contains("AWAY"), "{text}");
 }
