@@ -140,7 +140,7 @@ impl Table {
         direct: &mut Direct,
     ) {
         let mut client = stage.client(pod);
-        client.reach(service);
+        client.reach_with(service, REQUESTS[0].0);
         let open = client.open(service).expect("the policy lets the client in");
         for ((request, reply, leaves), promise) in REQUESTS.into_iter().zip(promises) {
             direct.prepare();

@@ -31,19 +31,41 @@ pub(crate) fn chart() -> &'static Kubectl {
             let status = ["-n", NAMESPACE, "rollout", "status", part, "--timeout=90s"];
             kubectl.run(&status).expect("rolled out");
         }
+        nobody_leaves();
     });
     kubectl
+}
+
+/// Waits until API servers know whom to believe that it is the injector.
+pub(crate) fn believed() {
+    eventually("API servers believe the injector", || {
+        let hooks = chart().get(&[WEBHOOKS]).ok_or("no webhooks")?;
+        let all = hooks["webhooks"].as_array().cloned().unwrap_or_default();
+        let is_believed = |hook: &Value| hook["clientConfig"]["caBundle"].is_string();
+        expect(all.len() == 2 && all.iter().all(is_believed), || hooks.to_string())
+    });
 }
 
 pub(crate) fn charts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts")
 }
 
-/// `helm upgrade` to this chart, until all of it is ready.
+/// `helm upgrade` to this chart, until all of it is ready and nothing of before is left: that
+/// would still be asked, and count for itself.
 pub(crate) fn upgrade(chart: &Path, more: &[&str]) {
     let chart = chart.to_str().expect("UTF-8");
     let fixed = ["upgrade", "remora", chart, "--namespace", NAMESPACE, "--wait", "--timeout=120s"];
-    helm(&[&fixed[..], more].concat()).expect("an upgrade");
+    // Helm would take the last release's values where none is given.
+    helm(&[&fixed[..], &["--reset-values"], more].concat()).expect("an upgrade");
+    nobody_leaves();
+}
+
+fn nobody_leaves() {
+    eventually("what was there before is gone", || {
+        let pods = cluster().get(&["-n", NAMESPACE, "pods"]).ok_or("no answer")?;
+        let is_leaving = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_string();
+        expect(items(&pods).find(is_leaving).is_none(), || pods.to_string())
+    });
 }
 
 /// Runs Helm on the cluster.

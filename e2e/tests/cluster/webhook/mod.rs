@@ -5,6 +5,7 @@
 //! uninstalls it.
 
 mod api;
+mod certificates;
 mod chart;
 mod load;
 mod outage;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     install::NAMESPACE,
-    kubectl::{eventually, expect},
-    webhook::chart::{Labelled, WEBHOOKS, chart, charts, has_sidecar, plain, upgrade},
+    kubectl::eventually,
+    webhook::chart::{Labelled, WEBHOOKS, believed, chart, charts, has_sidecar, plain, upgrade},
 };
 
 /// Nobody injects until this is dropped.
@@ -21,12 +21,7 @@ impl NoWebhook {
 impl Drop for NoWebhook {
     fn drop(&mut self) {
         upgrade(&charts().join("remora"), &[]);
-        eventually("API servers believe the injector", || {
-            let hooks = chart().get(&[WEBHOOKS]).ok_or("no webhooks")?;
-            let all = hooks["webhooks"].as_array().cloned().unwrap_or_default();
-            let is_believed = |hook: &Value| hook["clientConfig"]["caBundle"].is_string();
-            expect(all.len() == 2 && all.iter().all(is_believed), || hooks.to_string())
-        });
+        believed();
     }
 }
 
@@ -54,7 +49,7 @@ fn tell(pod: &mut Value, words: [&str; 2]) {
 }
 
 /// What is changed in a pod with Remora, and what the refusal says.
-const FORGERIES: [(Change, &str); 22] = [
+const FORGERIES: [(Change, &str); 23] = [
     (|pod| tell(pod, ["--skip-inbound-ports", "11211"]), "leaves out ports or networks"),
     (|pod| tell(pod, ["--verbose", "x"]), "remora-init in this pod does not run"),
     (|pod| pod["spec"]["initContainers"] = json!([]), "Remora is not in this pod"),
@@ -137,7 +132,14 @@ const FORGERIES: [(Change, &str); 22] = [
     ),
     (
         |pod| pod["spec"]["containers"][0]["securityContext"] = json!({}),
-        "container app could become another user",
+        "container app could become the proxy's user",
+    ),
+    (
+        |pod| {
+            pod["spec"]["containers"][0]["securityContext"] =
+                json!({"capabilities": {"drop": ["SETUID"]}});
+        },
+        "send packets below the rules",
     ),
     (
         |pod| pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = json!(16006),

@@ -61,6 +61,8 @@ fn each_pod_has_its_settings_and_its_log_and_a_job_ends() {
     stage.apply(MEMCACHED);
     stage.ready("memcached");
     stage.accepted("cache");
+    stage.apply(CLIENT);
+    stage.client("client").reach_with("memcached:11211", "get a/x\r\n");
     stage.apply(WORKLOADS);
     stage.run(&["rollout", "status", "deployment/web", "--timeout=60s"]).expect("rolled out");
     let pods = stage.get(&["pods", "-l", "app=web"]).expect("pods");

@@ -20,7 +20,7 @@ fn what_is_uninstalled_is_gone_and_pods_keep_their_policy() {
     enabled.ready("memcached");
     enabled.accepted("cache");
     let mut client = enabled.client("client");
-    assert_eq!(client.ask_anew("memcached:11211", "get a/x\r\n"), Answer::miss());
+    client.reach_with("memcached:11211", "get a/x\r\n");
 
     helm(&["uninstall", "remora", "--namespace", NAMESPACE, "--wait", "--timeout=90s"])
         .expect("uninstalled");
