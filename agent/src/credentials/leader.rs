@@ -180,7 +180,8 @@ impl Leader {
         )
     }
 
-    /// Says whether all these namespaces were found to have this bundle.
+    /// Says whether all these namespaces were found to have this bundle. One that has an empty
+    /// bundle, as one that nobody owns counts, is given it too, so that none stays behind.
     async fn publish(
         &self,
         bundle: &str,
@@ -189,7 +190,10 @@ impl Leader {
         round: &mut Round,
     ) -> bool {
         let mut is_everywhere = true;
-        for namespace in wanted {
+        let bare = found.iter().filter(|(_, bundle)| bundle.is_empty());
+        let namespaces: BTreeSet<_> =
+            wanted.iter().chain(bare.map(|(namespace, _)| namespace)).collect();
+        for namespace in namespaces {
             if found.get(namespace).is_some_and(|found| found == bundle) {
                 continue;
             }

@@ -143,14 +143,16 @@ async fn the_first_replica_makes_the_ca_and_publishes_it() {
 async fn what_an_agent_without_an_owner_made_is_owned_after_the_next() {
     let server = ApiServer::new();
     let clock = clock(Duration::ZERO);
-    let made = [SECRET, LEASE, "configmaps/shop/remora-ca", "secrets/remora/remora-injector-tls"];
-    let first = Replica::start(&server, "one", &["shop"], &clock);
+    let maps = ["configmaps/shop/remora-ca", "configmaps/bare/remora-ca"];
+    let made = [SECRET, LEASE, maps[0], maps[1], "secrets/remora/remora-injector-tls"];
+    let first = Replica::start(&server, "one", &["shop", "bare"], &clock);
     for object in made {
         within(SOON, object, || server.get(object)).await;
     }
     let shop = bundle(&server, "shop");
     first.task.abort();
     let owner = json!([{"apiVersion": "v1", "kind": "ClusterRole", "name": "x", "uid": "7"}]);
+    // There are no pods of ours in the other namespace any more.
     let owners: Owners = serde_json::from_value(owner).expect("an owner");
     let _next = Replica::owned(&server, ("two", owners), &["shop"], &clock);
     for object in made {

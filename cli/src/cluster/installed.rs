@@ -6,7 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
@@ -40,7 +40,7 @@ pub(super) async fn checks(client: &Client, install: &str) -> Vec<Check> {
     }
     checks.push(Check::new("injector", "webhooks", webhooks(client).await));
     checks.push(Check::new("injector", "certificates", certificates(client, install).await));
-    checks.push(second_net(client, install).await);
+    checks.push(second_net(client).await);
     match namespaces(client).await {
         Err(error) => checks.push(Check::new("namespaces", "labels", Err(error))),
         Ok(all) => {
@@ -128,16 +128,13 @@ async fn certificates(client: &Client, install: &str) -> Result<String, String> 
     }
 }
 
-async fn second_net(client: &Client, install: &str) -> Check {
+async fn second_net(client: &Client) -> Check {
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
     let mut missing = Vec::new();
     for name in POLICIES {
         let is_there = bindings.get_opt(name).await.ok().flatten().is_some();
         missing.extend((!is_there).then(|| format!("policy {name}")));
     }
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), install);
-    let has_images = maps.get_opt("remora-pods").await.ok().flatten().is_some();
-    missing.extend((!has_images).then(|| "config map remora-pods".to_owned()));
     match missing.is_empty() {
         true => Check::new("policies", "second-net", Ok("it is there".to_owned())),
         false => {

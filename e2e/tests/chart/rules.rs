@@ -69,7 +69,14 @@ fn the_second_net_is_cut_to_what_is_injected() {
     assert_eq!(params["sidecarImages"], config.sidecar_image);
     let agent =
         sidecar["env"].as_array().expect("env").iter().find(|one| one["name"] == "REMORA_AGENT");
-    assert_eq!(params["agent"], agent.expect("an agent")["value"]);
+    let given = |name: &str| {
+        let variables = policy["variables"].as_array().expect("variables");
+        variables.iter().find(|one| one["name"] == name).expect(name)["expression"].clone()
+    };
+    assert_eq!(given("agent"), agent.expect("an agent")["value"].to_string());
+    assert_eq!(given("initImages"), json!([config.init_image]).to_string());
+    assert_eq!(given("sidecarImages"), json!([config.sidecar_image]).to_string());
+    assert_eq!(given("maySkipIn"), "[]");
 }
 
 /// Everything that an image is named by is allowed by the second net, also by digest.
