@@ -149,6 +149,62 @@ fn an_entry_of_the_access_log_is_explained() {
 }
 
 #[test]
+fn what_policies_name_by_reference_is_known_from_manifests() {
+    let bench = Bench::new();
+    bench.file(
+        "p.yaml",
+        "\
+apiVersion: policy.remora.dev/v1alpha1
+kind: L7Policy
+metadata: {name: calls, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {role: jedi}}
+  egress:
+  - toServices: [{k8sService: {serviceName: cache, namespace: shop}}]
+  - toCIDRSet: [{cidrGroupRef: partners}]
+",
+    );
+    bench.file(
+        "cluster.yaml",
+        "\
+kind: Service
+metadata: {name: cache, namespace: shop}
+spec: {selector: {app: cache}}
+---
+kind: CiliumCIDRGroup
+metadata: {name: partners}
+spec: {externalCIDRs: [192.0.2.0/24]}
+---
+kind: Pod
+metadata: {name: cache, namespace: shop, labels: {app: cache}}
+spec: {}
+status: {podIPs: [{ip: 10.0.0.1}]}
+",
+    );
+    let asked = ["explain", "-o", "json", "--policy", "p.yaml", "--direction", "egress"];
+    let rule = |more: &[&str]| {
+        let output = bench.run(&[&asked[..], more].concat());
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["rule"].as_str().unwrap_or("-").to_owned()
+    };
+    let to = |address: &str, more: &[&str]| {
+        rule(&[&["--from", JEDI, "--to", address, "--port", "80"], more].concat())
+    };
+    let cluster = ["--pods", "cluster.yaml"];
+    assert_eq!(to("10.0.0.1", &cluster), "shop/calls egress[0]");
+    assert_eq!(to("192.0.2.7", &cluster), "shop/calls egress[1]");
+    assert_eq!(to("198.51.100.7", &cluster), "-");
+    assert_eq!(to("192.0.2.7", &[]), "-", "nobody has said what the group holds");
+    // What was dialled is the Service; who answered is its backend.
+    let entry = json!({
+        "direction": "egress", "source": "10.0.0.9:40000", "destination": "10.96.0.9:80",
+        "backend": "10.0.0.1:11211",
+    });
+    let log = ["--from", JEDI, "--log", &entry.to_string()];
+    assert_eq!(rule(&[&log[..], &cluster].concat()), "shop/calls egress[0]");
+}
+
+#[test]
 fn policies_are_validated_with_statuses_for_scripts() {
     let bench = Bench::new();
     bench.file("p.yaml", POLICY);

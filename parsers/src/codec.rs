@@ -107,6 +107,10 @@ impl<C: Codec> Parser for Coded<C> {
     fn held(&self) -> usize {
         self.inner.held()
     }
+
+    fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.inner.at_rest()
+    }
 }
 
 /// The ops of the parser above are nobody's concern: those of the codec are.

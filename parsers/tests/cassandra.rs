@@ -36,6 +36,25 @@ fn denied(version: u8, stream: i16, what: &str) -> Vec<u8> {
 }
 
 #[test]
+fn it_rests_only_while_no_stream_waits() {
+    let mut it = Conversation::new(&PROTOCOL, host());
+    assert!(it.at_rest());
+    it.client(startup(4, &[CQL]));
+    assert!(!it.at_rest(), "how it goes on is not known");
+    it.server(ready(4));
+    assert!(it.at_rest());
+    it.client(query(4, 1, "SELECT * FROM pub.t")).client(query(4, 2, "SELECT * FROM pub.t"));
+    it.server(void(4, 2));
+    assert!(!it.at_rest(), "stream 1 waits");
+    it.server(void(4, 1));
+    assert!(it.at_rest());
+    it.client(query(4, 3, "SELECT * FROM secret.t"));
+    assert!(it.at_rest(), "a denial is a whole answer: {}", it.reason());
+    it.client(&query(4, 3, "SELECT * FROM pub.t")[..12]);
+    assert!(!it.at_rest(), "a request has begun");
+}
+
+#[test]
 fn a_request_passes_as_it_came_and_a_denied_one_is_answered() {
     for version in [3, 4] {
         let all =

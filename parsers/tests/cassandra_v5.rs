@@ -55,6 +55,20 @@ fn denied(stream: i16, what: &str) -> Vec<u8> {
 }
 
 #[test]
+fn behind_a_codec_it_rests_when_the_parser_does() {
+    let (mut client, mut server) = (Side::default(), Side::default());
+    let mut it = opened();
+    assert!(it.at_rest());
+    let asked = client.says(query(5, 1, "SELECT * FROM pub.t"));
+    it.client(&asked[..9]);
+    assert!(!it.at_rest(), "a segment has begun");
+    it.client(&asked[9..]);
+    assert!(!it.at_rest(), "an answer is due");
+    it.server(server.says(void(5, 1)));
+    assert!(it.at_rest());
+}
+
+#[test]
 fn requests_are_decoded_judged_and_encoded() {
     let mut client = Side::default();
     let all = [query(5, 1, "SELECT * FROM pub.t"), query(5, 2, "SELECT * FROM secret.t")].concat();

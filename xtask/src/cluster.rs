@@ -126,9 +126,10 @@ pub(crate) const FEATURE: &str = "remora-e2e/cluster";
 /// One test at a time: they time things, and share the agent.
 fn test(kubeconfig: &Path, filter: Option<&str>) -> Result<bool> {
     let mut tests = cargo::command(&["test", "--locked", "--workspace", "--features", FEATURE]);
-    tests.args(["--test", "e2e-cluster"]).args(filter);
+    tests.args(["--test", "e2e-cluster", "--test", "cilium"]).args(filter);
     tests.args(["--", "--test-threads=1", "--nocapture"]);
-    tests.env("REMORA_E2E_KUBECONFIG", kubeconfig);
+    // Go has built the cluster: Cilium's own policies, a Go module, can be had.
+    tests.env("REMORA_E2E_KUBECONFIG", kubeconfig).env("REMORA_CILIUM", "1");
     tests.env(helm::VARIABLE, helm::program()?);
     println!("== {}", cargo::show(&tests));
     let status = tests.status().context("starting cargo test")?;

@@ -20,7 +20,7 @@ pub(super) enum Definition {
 /// From `rules` of a spec to the field that Cilium 1.20 removed.
 const TO_RULES: [&str; 3] = ["ingress", "toPorts", "rules"];
 const L7: &str = "l7proto";
-/// A part of a schema that leaves everything as it was written.
+/// A part of a schema that leaves what it does not describe as it was written.
 const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 
 impl Definition {
@@ -78,11 +78,11 @@ fn served(schema: &Value) -> Served {
 fn rules(spec: &Value) -> Served {
     let mut at = spec;
     for name in TO_RULES {
-        if preserves(at) {
-            return Served::Whole;
-        }
+        // What a schema describes is pruned by that description, also in the
+        // middle of what is preserved.
         match property(at, name) {
             Some(next) => at = next,
+            None if preserves(at) => return Served::Whole,
             None => return Served::Cut { has_rules: false },
         }
     }
@@ -138,6 +138,26 @@ mod tests {
         assert_eq!(of(&gone), Definition::Stands(Served::Cut { has_rules: false }));
         let preserved = with_rules(&json!({"rules": {PRESERVES: true}}));
         assert_eq!(of(&preserved), Definition::Stands(Served::Whole));
+    }
+
+    #[test]
+    fn what_is_described_is_pruned_also_within_what_is_preserved() {
+        let preserving = |mut definition: Value| {
+            for spec in ["spec", "specs/items"] {
+                let path = format!("/spec/versions/1/schema/openAPIV3Schema/properties/{spec}");
+                definition.pointer_mut(&path).expect("a schema")[PRESERVES] = json!(true);
+            }
+            definition
+        };
+        let cut = preserving(with_rules(&json!({"rules": {"properties": {"http": {}}}})));
+        assert_eq!(of(&cut), Definition::Stands(Served::Cut { has_rules: true }));
+        let mut undescribed = preserving(with_rules(&json!({})));
+        for spec in ["spec", "specs/items"] {
+            let path =
+                format!("/spec/versions/1/schema/openAPIV3Schema/properties/{spec}/properties");
+            *undescribed.pointer_mut(&path).expect("properties") = json!({});
+        }
+        assert_eq!(of(&undescribed), Definition::Stands(Served::Whole));
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(crate) struct Args {
     /// Whose policy is asked: the server's (ingress) or the client's (egress).
     #[arg(long, value_name = "DIRECTION", value_parser = ["ingress", "egress"])]
     direction: Option<String>,
-    /// Manifests of pods and namespaces, by which addresses are known.
+    /// Manifests of pods and namespaces, by which addresses are known, and of
+    /// the Services and CIDR groups that policies name.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pods: Vec<PathBuf>,
     /// An entry of the access log, or `-` to read one.
@@ -96,14 +97,17 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> io::Result<ExitCode> {
             return Ok(ExitCode::from(EX_REFUSED));
         }
     };
-    let (question, answer) =
-        match question(args).and_then(|own| answer(&set, &own).map(|answer| (own, answer))) {
-            Ok(answered) => answered,
-            Err(error) => {
-                eprintln!("remora: {error}");
-                return Ok(ExitCode::from(EX_UNREADABLE));
-            }
-        };
+    let answered = pods::read(&args.pods).and_then(|cluster| {
+        let question = question(args, &cluster.pods)?;
+        answer(&set, &cluster.catalog, &question).map(|answer| (question, answer))
+    });
+    let (question, answer) = match answered {
+        Ok(answered) => answered,
+        Err(error) => {
+            eprintln!("remora: {error}");
+            return Ok(ExitCode::from(EX_UNREADABLE));
+        }
+    };
     for warning in warnings.iter().chain(&answer.warnings) {
         eprintln!("remora: warning: {warning}");
     }
@@ -115,8 +119,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> io::Result<ExitCode> {
 }
 
 /// What is asked, from the arguments and the entry of the log.
-fn question(args: &Args) -> Result<Question, String> {
-    let pods = pods::read(&args.pods)?;
+fn question(args: &Args, pods: &[pods::Pod]) -> Result<Question, String> {
     let entry = args.log.as_deref().map(entry).transpose()?.unwrap_or_default();
     let of_log = |name: &str| entry.get(name).and_then(serde_json::Value::as_str);
     let socket = |name: &str| of_log(name).and_then(|text| text.parse::<SocketAddr>().ok());
@@ -125,13 +128,15 @@ fn question(args: &Args) -> Result<Question, String> {
         _ => TrafficDirection::Ingress,
     };
     let party = |given: &Option<String>, name: &str| match (given, socket(name)) {
-        (Some(text), _) => read_party(text, &pods),
-        (None, Some(socket)) => Ok(known(socket.ip(), &pods)),
+        (Some(text), _) => read_party(text, pods),
+        (None, Some(socket)) => Ok(known(socket.ip(), pods)),
         (None, None) => {
             Ok(Party::Endpoint(Labels::parse("").unwrap_or_default(), NamedPorts::default()))
         }
     };
-    let (mut from, mut to) = (party(&args.from, "source")?, party(&args.to, "destination")?);
+    // A Service is judged by who stands behind it.
+    let server = if socket("backend").is_some() { "backend" } else { "destination" };
+    let (mut from, mut to) = (party(&args.from, "source")?, party(&args.to, server)?);
     // Whose log it is says more than the address that was dialled.
     let own = pods.iter().find(|pod| {
         of_log("namespace") == Some(&pod.namespace) && of_log("pod") == Some(&pod.name)
@@ -144,7 +149,7 @@ fn question(args: &Args) -> Result<Question, String> {
             _ => {}
         }
     }
-    let port = args.port.or(socket("destination").map(|socket| socket.port()));
+    let port = args.port.or(socket(server).map(|socket| socket.port()));
     let mut fields: BTreeMap<String, Vec<String>> = log_fields(&entry);
     for (name, value) in &args.fields {
         fields.entry(name.clone()).or_default().push(value.clone());
@@ -206,7 +211,7 @@ struct Answer {
 const PEER: u32 = 1000;
 
 /// Decides the way that agent and sidecar do.
-fn answer(set: &PolicySet, question: &Question) -> Result<Answer, String> {
+fn answer(set: &PolicySet, catalog: &Catalog, question: &Question) -> Result<Answer, String> {
     let (own, other) = match question.direction {
         TrafficDirection::Ingress => (&question.to, &question.from),
         TrafficDirection::Egress => (&question.from, &question.to),
@@ -215,13 +220,13 @@ fn answer(set: &PolicySet, question: &Question) -> Result<Answer, String> {
         let remedy = "give its labels, or its manifest with --pods";
         return Err(format!("whose policy it is cannot be told from an address: {remedy}"));
     };
-    let mut identities = world(set);
+    let mut identities = world(set, catalog);
     if let Party::Endpoint(labels, ports) = other {
         let peer = Identity { labels: labels.clone(), ports: ports.clone() };
         identities.insert(PEER, peer);
     }
     let endpoint = Endpoint { id: 1, ips: &[], labels: subject, ports };
-    let view = ClusterView { identities: &identities, catalog: &Catalog::default() };
+    let view = ClusterView { identities: &identities, catalog };
     let encoded = encode(set, &endpoint, &view);
     let slice =
         Slice::compile(&encoded.policy, Registry::BUILT_IN).map_err(|error| error.to_string())?;
@@ -274,8 +279,8 @@ fn decide(
 }
 
 /// The parts of the world that the policies name.
-fn world(set: &PolicySet) -> BTreeMap<u32, Identity> {
-    let prefixes = set.prefixes(&Catalog::default()).into_iter();
+fn world(set: &PolicySet, catalog: &Catalog) -> BTreeMap<u32, Identity> {
+    let prefixes = set.prefixes(catalog).into_iter();
     let parts = (PEER.saturating_add(1)..).zip(prefixes.map(Labels::of_prefix));
     let world = (WORLD, Labels::reserved(&["world"]));
     parts.chain([world]).map(|(number, labels)| (number, labels.into())).collect()

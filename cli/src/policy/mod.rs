@@ -1,5 +1,6 @@
 //! `remora policy`: what policies say, without a cluster.
 
+mod catalog;
 mod explain;
 mod import;
 mod load;

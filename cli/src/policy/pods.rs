@@ -1,12 +1,20 @@
-//! Pods from manifests, as `kubectl get pods,namespaces -o yaml` gives them:
-//! who they are, and by which addresses.
+//! A cluster from manifests, as `kubectl get pods,namespaces,services -o yaml`
+//! gives them: who pods are, and by which addresses, and what policies name by
+//! reference.
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use remora_manifest::{Field, FieldError, Node};
-use remora_policy::{Labels, NamedPorts};
+use remora_policy::{Catalog, Labels, NamedPorts};
 
-use super::load;
+use super::{catalog, load};
+
+/// What was given of a cluster.
+#[derive(Default)]
+pub(super) struct Cluster {
+    pub(super) pods: Vec<Pod>,
+    pub(super) catalog: Catalog,
+}
 
 /// A pod that was given.
 pub(super) struct Pod {
@@ -17,10 +25,11 @@ pub(super) struct Pod {
     pub(super) ports: NamedPorts,
 }
 
-type Pairs = BTreeMap<String, String>;
+pub(super) type Pairs = BTreeMap<String, String>;
 
-/// Every pod of the files, with the labels of its namespace if they are there.
-pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Pod>, String> {
+/// Everything of the files that matters. Pods have the labels of their
+/// namespaces if those are there.
+pub(super) fn read(files: &[PathBuf]) -> Result<Cluster, String> {
     let mut nodes = Vec::new();
     for file in files {
         for document in load::documents(file)? {
@@ -38,7 +47,9 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Pod>, String> {
         namespaces.insert(name, labels);
     }
     let pods = nodes.iter().filter(|node| is(node, "Pod"));
-    pods.map(|node| pod(node, &namespaces).map_err(|error| error.to_string())).collect()
+    let pods = pods.map(|node| pod(node, &namespaces)).collect::<Result<_, _>>();
+    let read = pods.and_then(|pods| Ok(Cluster { pods, catalog: catalog::read(&nodes)? }));
+    read.map_err(|error| error.to_string())
 }
 
 fn pod(node: &Node, namespaces: &BTreeMap<String, Pairs>) -> Result<Pod, FieldError> {
@@ -65,7 +76,7 @@ fn pod(node: &Node, namespaces: &BTreeMap<String, Pairs>) -> Result<Pod, FieldEr
 }
 
 /// Namespace, name and labels.
-fn metadata(node: &Node) -> Result<(String, String, Pairs), FieldError> {
+pub(super) fn metadata(node: &Node) -> Result<(String, String, Pairs), FieldError> {
     let metadata = Field::root(node).require("metadata")?;
     let name = metadata.require("name")?.string()?.to_owned();
     let namespace = match metadata.get_given("namespace")? {

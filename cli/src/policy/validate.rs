@@ -53,9 +53,9 @@ struct Verdict {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> io::Result<ExitCode> {
     let (mut verdicts, mut unreadable) = (Vec::new(), Vec::new());
-    let pods = pods::read(&args.pods).unwrap_or_else(|error| {
+    let pods::Cluster { pods, .. } = pods::read(&args.pods).unwrap_or_else(|error| {
         unreadable.push(error);
-        Vec::new()
+        pods::Cluster::default()
     });
     for loaded in load::files(&args.files) {
         unreadable.extend(loaded.unreadable);

@@ -1,6 +1,7 @@
 //! What runs in the pods of the suite on a real Kubernetes: clients and an app.
 
 mod connection;
+mod kill;
 mod once;
 mod session;
 mod web;
@@ -13,6 +14,7 @@ remora-test-app session                         obey the lines of standard input
 remora-test-app once HOST:PORT REQUEST          connect at once, ask, print the answer; then idle
 remora-test-app ask HOST:PORT REQUEST           the same, without idling after
 remora-test-app hammer HOST:PORT REQUEST SECONDS  ask over and over; then idle
+remora-test-app kill PROGRAM                    kill every process of that name
 remora-test-app web PORT [SECONDS]              an app that listens that late";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
             Ok(seconds) => once::hammer(to, request, seconds).and_then(|()| idle()),
             Err(_) => Err(format!("{seconds} is no number of seconds")),
         },
+        ["kill", program] => kill::run(program),
         ["web", port] => web::run(port, Duration::ZERO),
         ["web", port, late] => match late.parse() {
             Ok(seconds) => web::run(port, Duration::from_secs(seconds)),

@@ -158,7 +158,7 @@ impl Bench {
         let policy = RandomPolicy::generate(&mut self.generator.random);
         for _ in 0..count {
             let case = self.generator.connection();
-            let violation = self.fails(&Forwarder::Blind, &policy, &case);
+            let violation = self.reads(&Forwarder::Blind, &policy, &case, &mut Tally::default());
             tally.blind += 1;
             tally.blind_violations += usize::from(violation.is_some());
         }
@@ -205,13 +205,6 @@ fn nothing_that_policy_forbids_happens_and_wrong_parsers_are_caught() {
     assert!(changed >= 30, "only {changed} % of the groups wrote what they may");
     assert!(tally.silent * 100 <= tally.cases, "{} cases in silence", tally.silent);
 
-    let mut bench = Bench::new(address, seed());
-    let mut tally = Tally::default();
-    (0..4).for_each(|_| bench.blind(PER_POLICY, &mut tally));
-    let blind = percent(tally.blind_violations, tally.blind);
-    println!("in {blind} % a blind forwarder would have done what policy forbids");
-    assert!(blind >= 20, "only {blind} % of the cases held something to deny");
-
     let mut unnoticed = Vec::new();
     for slip in mutant::SLIPS {
         let wrong = Forwarder::Parser(Box::new(move || Box::new(mutant::Mutant::new(slip))));
@@ -220,6 +213,15 @@ fn nothing_that_policy_forbids_happens_and_wrong_parsers_are_caught() {
             Ok(_) => unnoticed.push(slip),
         }
     }
+    // Last, for nothing keeps what is malformed from the server; and by what is
+    // read alone, for it may not be fit to be asked afterwards.
+    let mut bench = Bench::new(address, seed());
+    let mut tally = Tally::default();
+    (0..4).for_each(|_| bench.blind(PER_POLICY, &mut tally));
+    let blind = percent(tally.blind_violations, tally.blind);
+    println!("in {blind} % a blind forwarder would have read what policy forbids");
+    assert!(blind >= 10, "only {blind} % of the cases read something to deny");
+
     println!("all of it took {:.1?}", begin.elapsed());
     assert!(unnoticed.is_empty(), "unnoticed in {CAUGHT_WITHIN} cases: {unnoticed:?}");
 }

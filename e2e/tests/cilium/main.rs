@@ -1,9 +1,9 @@
 //! Cilium's own files: its definition of policies, and its examples of them.
 //!
-//! Neither is ours to copy, so the long run fetches the Go module that holds
-//! them (`cargo xtask test --full`), and what is expected of each stands in a
-//! table here. After a change: `REMORA_UPDATE=1 REMORA_FULL=1 cargo test -p
-//! remora-e2e --test cilium`.
+//! Neither is ours to copy, so whoever has Go fetches the module that holds them
+//! (`cargo xtask e2e-cluster`, whose cluster is built with it, and `cargo xtask
+//! test --full`), and what is expected of each stands in a table here. After a
+//! change: `REMORA_UPDATE=1 REMORA_CILIUM=1 cargo test -p remora-e2e --test cilium`.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ const PROPERTIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy-pr
 
 /// The folder of the module; none in an ordinary run.
 fn module() -> Option<PathBuf> {
-    std::env::var_os("REMORA_FULL")?;
+    ["REMORA_CILIUM", "REMORA_FULL"].into_iter().find_map(std::env::var_os)?;
     let output = Command::new("go")
         .args(["mod", "download", "-json", MODULE])
         .current_dir(std::env::temp_dir())

@@ -13,6 +13,19 @@ use crate::{
 const KIND: &str = include_str!("manifests/cilium-kind.yaml");
 const NAME: &str = "ciliumnetworkpolicies.cilium.io";
 
+/// The definition without what Cilium 1.20 has removed.
+fn without_l7() -> String {
+    let (before, rules) =
+        KIND.split_once("                              l7proto:").expect("l7proto");
+    let (_, after) = rules.split_once("          status:\n").expect("the status");
+    let rest = "                              http: {type: array, items: {type: object}}\n";
+    format!("{before}{rest}          status:\n{after}")
+}
+
+fn agent_log(stage: &Stage) -> Result<String, String> {
+    stage.kubectl.run(&["-n", NAMESPACE, "logs", "deployment/remora-agent", "--tail=50"])
+}
+
 /// Takes the kind away, whatever happened to the test.
 struct Kind<'a>(&'a Stage);
 
@@ -62,15 +75,23 @@ fn ciliums_kind_is_read_when_it_comes_and_its_policies_stay_when_it_goes() {
         expect(ours.is_some_and(|own| own["status"] == "True"), || object["status"].to_string())
     });
 
+    // Cilium 1.20's definition: `rules` is still there, and `l7proto` is not.
+    stage.apply(&without_l7());
+    eventually("the agent says aloud that the definition has lost its L7 rules", || {
+        let log = agent_log(&stage)?;
+        expect(log.contains("its definition has no `l7proto` any more"), || log.clone())
+    });
+    stage.apply(&policy.replace("a/", "b/"));
+    let kept = stage.get(&["ciliumnetworkpolicy", "cache"]).expect("the policy");
+    let rules = &kept["spec"]["ingress"][0]["toPorts"][0]["rules"];
+    assert!(rules["l7proto"].is_null(), "the API server drops what it does not know: {rules}");
+    assert_eq!(ask("get b/x\r\n"), Answer::denied(), "what is left of a policy opens nothing");
+    assert_eq!(ask("get a/x\r\n"), Answer::miss(), "the last good one stays in force");
+    stage.apply(KIND);
+
     kind.remove();
     eventually("the agent says aloud that the kind has gone", || {
-        let log = stage.kubectl.run(&[
-            "-n",
-            NAMESPACE,
-            "logs",
-            "deployment/remora-agent",
-            "--tail=50",
-        ])?;
+        let log = agent_log(&stage)?;
         let line = log
             .lines()
             .find(|line| line.contains("ERROR CiliumNetworkPolicy") && line.contains("gone"));

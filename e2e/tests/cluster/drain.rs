@@ -1,14 +1,17 @@
 //! Rollouts of an app that drains well, under load: no request is lost.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::SystemTime,
 };
 
 use crate::{
     client::Answer,
     edits::{CLIENT, reading},
     install::rolled_out,
+    journals::Journals,
     stage::Stage,
 };
 
@@ -65,31 +68,36 @@ fn twenty_rollouts_of_an_app_that_drains_well_lose_no_request() {
     assert_eq!(client.ask_anew(&service, "get a/x\r\n"), Answer::miss());
 
     let stop = AtomicBool::new(false);
+    let mut journals = Journals::default();
     let (asked, lost) = thread::scope(|scope| {
         let load = scope.spawn(|| {
             let (mut asked, mut lost) = (0_usize, Vec::new());
             while !stop.load(Ordering::Relaxed) {
+                let begun = SystemTime::now();
                 let answer = client.ask_anew(&service, "get a/x\r\n");
                 asked += 1;
                 if answer != Answer::miss() {
-                    lost.push(format!("{asked}: {answer:?}"));
+                    let took = begun.elapsed().unwrap_or_default();
+                    lost.push(format!("{asked}: {answer} after {took:?} from {begun:?}"));
                 }
             }
             (asked, lost)
         });
         // However the rollouts end, the load does.
-        let ended = std::panic::catch_unwind(|| {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
             for _ in 0..ROLLOUTS {
+                journals.follow(&stage, "app=memcached");
                 stage.run(&["rollout", "restart", "deployment/cache"]).expect("a rollout begins");
                 complete();
             }
-        });
+        }));
         stop.store(true, Ordering::Relaxed);
         let load = load.join().expect("the load goes on");
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        ended.unwrap_or_else(|panic| resume_unwind(panic));
         load
     });
     println!("{ROLLOUTS} rollouts: {asked} requests, {} lost", lost.len());
-    assert!(lost.is_empty(), "of {asked}: {lost:?}");
+    let unusual = journals.unusual();
+    assert!(lost.is_empty(), "of {asked}: {lost:#?}\n{unusual}");
     assert!(asked > 10 * ROLLOUTS, "{asked} requests are no load");
 }

@@ -77,6 +77,11 @@ impl ByHand {
 
     /// Starts a sidecar, by way of another program if `through` names one.
     pub(crate) fn start(&self, through: &[&str]) -> Sidecar {
+        self.start_saying(through, Stdio::null)
+    }
+
+    /// The same, with both its logs going to `sink`.
+    pub(crate) fn start_saying(&self, through: &[&str], sink: impl Fn() -> Stdio) -> Sidecar {
         let program = bin().join("remora-sidecar").display().to_string();
         let words: Vec<&str> = through.iter().copied().chain([program.as_str(), "run"]).collect();
         let mut command = Command::new(words[0]);
@@ -84,33 +89,38 @@ impl ByHand {
             .args(&words[1..])
             .env_clear()
             .envs(self.environment.iter().cloned())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(sink())
+            .stderr(sink())
             .uid(PROXY_UID)
             .gid(PROXY_UID);
         let started = self.cache.enter_network(|| command.spawn()).expect("the pod's network");
         Sidecar(started.expect("started"))
     }
 
+    /// One of its metrics.
+    pub(crate) fn metric(&self, series: &str) -> Option<u64> {
+        let page = self.page();
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        line.trim().parse().ok()
+    }
+
+    /// All of them; empty if it does not answer.
+    pub(crate) fn page(&self) -> String {
+        self.got(([127, 0, 0, 1], 16020), "/metrics")
+    }
+
     /// What the sidecar's own port answers to `GET path`; empty if it does not.
     pub(crate) fn told(&self, path: &str) -> String {
+        self.got(ADMIN, path)
+    }
+
+    fn got(&self, from: ([u8; 4], u16), path: &str) -> String {
         use std::io::{Read as _, Write as _};
-        let Ok(mut stream) = self.cache.connect(ADMIN.into()) else { return String::new() };
+        let Ok(mut stream) = self.cache.connect(from.into()) else { return String::new() };
         let mut answer = String::new();
         let asked = write!(stream, "GET {path} HTTP/1.1\r\nHost: sidecar\r\n\r\n");
         let told = asked.and_then(|()| stream.read_to_string(&mut answer));
         told.map(|_| answer).unwrap_or_default()
-    }
-
-    /// One of its metrics.
-    pub(crate) fn metric(&self, series: &str) -> Option<u64> {
-        use std::io::{Read as _, Write as _};
-        let mut stream = self.cache.connect(([127, 0, 0, 1], 16020).into()).ok()?;
-        let mut page = String::new();
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: sidecar\r\n\r\n").ok()?;
-        stream.read_to_string(&mut page).ok()?;
-        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
-        line.trim().parse().ok()
     }
 }
 

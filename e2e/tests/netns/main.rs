@@ -5,6 +5,8 @@
 mod bad_input;
 mod by_hand;
 mod bypass;
+mod canaries;
+mod cgroup;
 mod chaos;
 mod clients;
 mod cost;

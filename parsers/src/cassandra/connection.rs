@@ -82,6 +82,11 @@ impl Parser for Connection {
             }
         })
     }
+
+    fn is_idle(&self) -> bool {
+        let written = self.tail.is_none() && self.behind_answer.is_none();
+        written && !self.holds_use && self.streams.are_free()
+    }
 }
 
 impl Connection {

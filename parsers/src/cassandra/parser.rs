@@ -48,4 +48,11 @@ impl Parser for CassandraParser {
             Self::Segmented(coded) => coded.held(),
         }
     }
+
+    fn is_idle(&self) -> bool {
+        match self {
+            Self::Plain(connection) => connection.is_idle(),
+            Self::Segmented(coded) => coded.is_idle(),
+        }
+    }
 }

@@ -40,6 +40,11 @@ impl Streams {
         self.under_way.contains_key(&stream)
     }
 
+    /// Whether no request is under way.
+    pub(super) fn are_free(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Whether the connection's keyspace matters to a request under way.
     pub(super) const fn depend_on_keyspace(&self) -> bool {
         self.unqualified > 0

@@ -139,6 +139,10 @@ impl Conversation {
         self.driver.wants(direction)
     }
 
+    pub fn at_rest(&self) -> bool {
+        self.driver.at_rest()
+    }
+
     pub fn held(&self) -> usize {
         self.driver.held()
     }

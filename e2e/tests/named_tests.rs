@@ -1,8 +1,12 @@
-//! Holds `docs/threats.md` to the tests that it names.
+//! Holds the tables of the docs to the tests that they name.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Rows that must have a test by now.
+const THREATS: &str = "docs/threats.md";
+/// Its last table has what is decided about policies, from 1 to 10.
+const POLICY: &str = "docs/policy.md";
+
+/// Threats that must have a test by now.
 const REQUIRED: [&str; 46] = [
     "8", "9", "10", "11", "12", "13", "14", "30", "31", "32", "33", "34", "35", "36", "37", "38",
     "89", "90", "91", "92", "95", "96", "99", "101", "102", "104", "105", "106", "107", "108",
@@ -12,20 +16,30 @@ const REQUIRED: [&str; 46] = [
 
 #[test]
 fn every_named_test_exists() {
-    let wrong: Vec<_> = rows()
-        .into_iter()
-        .flat_map(|(row, tests)| tests.into_iter().map(move |test| (row.clone(), test)))
-        .filter_map(|(row, test)| find(&test).err().map(|why| format!("row {row}: {test}: {why}")))
+    let named = [THREATS, POLICY].into_iter().flat_map(|page| {
+        let rows = rows(page).into_iter();
+        rows.flat_map(move |(row, tests)| {
+            tests.into_iter().map(move |test| (page, row.clone(), test))
+        })
+    });
+    let wrong: Vec<_> = named
+        .filter_map(|(page, row, test)| {
+            find(&test).err().map(|why| format!("{page}, row {row}: {test}: {why}"))
+        })
         .collect();
-    assert!(wrong.is_empty(), "docs/threats.md names what does not exist: {wrong:#?}");
+    assert!(wrong.is_empty(), "tests are named that do not exist: {wrong:#?}");
 }
 
 #[test]
 fn every_required_row_has_a_test() {
-    let rows = rows();
-    let bare: Vec<_> =
-        REQUIRED.iter().filter(|row| rows.get(**row).is_none_or(Vec::is_empty)).collect();
-    assert!(bare.is_empty(), "rows of docs/threats.md without a test: {bare:?}");
+    let bare = |page, required: &[String]| {
+        let rows = rows(page);
+        let is_bare = |row: &&String| rows.get(*row).is_none_or(Vec::is_empty);
+        required.iter().filter(is_bare).map(|row| format!("{page}: {row}")).collect::<Vec<_>>()
+    };
+    let threats = bare(THREATS, &REQUIRED.map(str::to_owned));
+    let decided: Vec<_> = (1..=10).map(|row: u32| row.to_string()).collect();
+    assert_eq!([threats, bare(POLICY, &decided)].concat(), [""; 0], "rows without a test");
 }
 
 #[test]
@@ -41,9 +55,10 @@ fn a_function_without_the_attribute_is_no_test() {
     }
 }
 
-/// The table's rows: number, and the tests named in its last column.
-fn rows() -> BTreeMap<String, Vec<String>> {
-    let text = fs::read_to_string(root().join("docs/threats.md")).expect("docs/threats.md");
+/// The rows of a page's tables: number, and the tests named in the last column.
+fn rows(page: &str) -> BTreeMap<String, Vec<String>> {
+    let text =
+        fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
     text.lines()
         .filter_map(|line| {
             let cells: Vec<_> = line.strip_prefix('|')?.trim_end_matches('|').split('|').collect();
