@@ -16,7 +16,8 @@ fn as_many_threads_as_were_asked_for_judge_as_one_does() {
     stage.write_policy("cache.yaml", POLICY);
     let client = stage.client("client", &json!({"role": "client"}));
     let cache = stage.cache_with(&[], &json!({"remora.dev/threads": THREADS.to_string()}));
-    assert_eq!(workers(&cache), THREADS);
+    let workers = workers(&cache);
+    assert!((THREADS..=THREADS + 1).contains(&workers), "{workers}");
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -32,7 +33,8 @@ fn as_many_threads_as_were_asked_for_judge_as_one_does() {
     });
 }
 
-/// Threads of the sidecar that carry tasks, beside the first one.
+/// Threads of the sidecar that carry tasks, beside the first one; the one that writes the saved policy
+/// may be among them.
 fn workers(pod: &Pod) -> usize {
     let tasks = format!("/proc/{}/task", pod.pid("remora").expect("it runs"));
     let names = fs::read_dir(tasks).expect("threads").map(|task| {
