@@ -125,6 +125,15 @@ struct Cluster {
     #[arg(long, value_name = "CIDR")]
     cluster_cidr: Vec<Prefix>,
 
+    /// Keep the certificate of the injector: the name of its Service and of its
+    /// MutatingWebhookConfiguration, whose caBundle this writes
+    #[arg(long, value_name = "NAME")]
+    injector: Option<String>,
+
+    /// The ClusterRole with which the Secrets, ConfigMaps and the Lease that the agent makes go away
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+
     /// Name of this replica among the others [default: the name of the host, which is the pod's]
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
@@ -164,6 +173,8 @@ impl Cluster {
             listen: self.listen,
             metrics: self.metrics,
             health: self.health,
+            injector: self.injector,
+            owner: self.owner,
             ranges: self.cluster_cidr,
             registry: Registry::BUILT_IN,
         }

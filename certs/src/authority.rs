@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::given::validity;
 use crate::{Error, Leaf};
 
 /// How far other clocks may be behind ours: certificates begin that much early.
@@ -101,7 +102,7 @@ impl Ca {
         let key = new_key()?;
         let mut params =
             CertificateParams::new(names.to_vec()).map_err(|error| Error::make(what, &error))?;
-        params.distinguished_name = name("Remora agent");
+        params.distinguished_name = name(names.first().map_or("Remora", String::as_str));
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -112,25 +113,8 @@ impl Ca {
         let signed =
             params.signed_by(&key, &self.issuer).map_err(|error| Error::make(what, &error))?;
         let certified = certified(signed.der().clone(), &key)?;
-        Ok(Leaf::new(certified, now, not_after))
+        Ok(Leaf::new(certified, (signed.pem(), key.serialize_pem()), now, not_after))
     }
-}
-
-/// From when to when a certificate in PEM counts.
-pub(crate) fn validity(certificate: &str, origin: &str) -> Result<(SystemTime, SystemTime), Error> {
-    let problem = "the certificate is none of X.509 in PEM";
-    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())
-        .map_err(|_| Error::content(origin, problem))?;
-    let (_, parsed) =
-        X509Certificate::from_der(&pem.contents).map_err(|_| Error::content(origin, problem))?;
-    let time = |seconds: i64| {
-        let seconds = u64::try_from(seconds).ok()?;
-        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-    };
-    let times = parsed.validity();
-    time(times.not_before.timestamp())
-        .zip(time(times.not_after.timestamp()))
-        .ok_or_else(|| Error::content(origin, "the certificate's times are out of range"))
 }
 
 fn holds_key(certificate: &str, key: &KeyPair) -> bool {

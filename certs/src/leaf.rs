@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use rustls::sign::CertifiedKey;
 
-/// A certificate with its key, in memory alone.
-#[derive(Clone, Debug)]
+/// A certificate with its key.
+#[derive(Clone)]
 pub struct Leaf {
     certified: Arc<CertifiedKey>,
+    certificate: String,
+    key: String,
     renew_at: SystemTime,
     not_after: SystemTime,
 }
@@ -16,17 +18,30 @@ pub struct Leaf {
 impl Leaf {
     pub(crate) fn new(
         certified: Arc<CertifiedKey>,
+        (certificate, key): (String, String),
         issued: SystemTime,
         not_after: SystemTime,
     ) -> Self {
         let life = not_after.duration_since(issued).unwrap_or_default();
-        Self { certified, renew_at: two_thirds(issued, life), not_after }
+        Self { certified, certificate, key, renew_at: two_thirds(issued, life), not_after }
     }
 
     /// What rustls serves.
     #[must_use]
     pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
+    }
+
+    /// The certificate in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Its key in PEM, for a server that is another program.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// When to issue the next: at two thirds of its life.
@@ -39,6 +54,13 @@ impl Leaf {
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.not_after
+    }
+}
+
+/// It holds a key.
+impl std::fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leaf").field("not_after", &self.not_after).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,8 @@
 //! ```text
 //! Authority ─issue▶ Leaf ─▶ Serving ─▶ server_config     (the agent, feature `issue`)
 //!     └─bundle▶ PEM ─▶ Bundle ─▶ client_config           (whoever asks it)
+//!
+//! Given ─▶ Serving ─▶ https_config                        (the injector, feature `read`)
 //! ```
 //!
 //! Pure but for reading a bundle's file: no sockets, and the time is handed in.
@@ -38,6 +40,8 @@ mod server;
 
 #[cfg(feature = "issue")]
 mod authority;
+#[cfg(feature = "read")]
+mod given;
 #[cfg(feature = "issue")]
 mod leaf;
 #[cfg(feature = "issue")]
@@ -46,7 +50,10 @@ mod rotation;
 pub use bundle::{Bundle, MAX_BUNDLE_BYTES, MAX_CERTIFICATES};
 pub use client::client_config;
 pub use error::Error;
-pub use server::{Serving, server_config};
+pub use server::{Serving, https_config, server_config};
+
+#[cfg(feature = "read")]
+pub use given::Given;
 
 #[cfg(feature = "issue")]
 pub use authority::Ca;

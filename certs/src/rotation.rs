@@ -14,7 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::authority::validity;
+use crate::given::validity;
 use crate::leaf::two_thirds;
 use crate::{Ca, Error, Leaf};
 

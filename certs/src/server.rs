@@ -44,12 +44,24 @@ impl ResolvesServerCert for Serving {
 /// # Errors
 /// rustls refuses the configuration: a bug.
 pub fn server_config(serving: Arc<Serving>) -> Result<Arc<ServerConfig>, Error> {
+    config(serving, ALPN)
+}
+
+/// The same for HTTP/1.1, which an API server speaks to a webhook.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn https_config(serving: Arc<Serving>) -> Result<Arc<ServerConfig>, Error> {
+    config(serving, b"http/1.1")
+}
+
+fn config(serving: Arc<Serving>, protocol: &[u8]) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::make("a server's configuration", &error))?
         .with_no_client_auth()
         .with_cert_resolver(serving);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     // Every connection is checked against the certificate of its day.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

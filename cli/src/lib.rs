@@ -1,5 +1,6 @@
 //! The command `remora`, for people: what it takes, and where that is done.
 
+mod cluster;
 mod demo;
 mod inject;
 pub mod playback;
@@ -35,6 +36,10 @@ enum Command {
     Inject(inject::InjectArgs),
     /// Take them out again.
     Uninject(inject::UninjectArgs),
+    /// Look whether Remora works on a cluster, or could be installed there.
+    Check(cluster::check::Args),
+    /// Show how each pod of the labelled namespaces stands.
+    Status(cluster::status::Args),
     /// Try policies without a cluster.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -59,6 +64,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Droid(args) => demo::droid::run(&args),
         Command::Inject(args) => rewrite(|streams| args.run(streams)),
         Command::Uninject(args) => rewrite(|streams| args.run(streams)),
+        Command::Check(args) => cluster::check::check(&args),
+        Command::Status(args) => cluster::status::status(&args),
         Command::Policy(command) => policy::run(&command, &mut io::stdout()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());

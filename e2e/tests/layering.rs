@@ -15,7 +15,7 @@ const TABLE: [(&str, &[&str]); 14] = [
     ("init", &[]),
     ("xtask", &[]),
     ("policy", &["parsers", "manifest", "api"]),
-    ("injector", &["manifest"]),
+    ("injector", &["manifest", "certs"]),
     ("agent", &["parsers", "manifest", "api", "certs", "policy"]),
     ("sidecar", &["parsers", "api", "certs", "policy"]),
     ("netns", &["manifest", "injector"]),

@@ -10,11 +10,12 @@ use crate::workload::Workload;
 use crate::{INIT_CONTAINER, InjectError, SIDECAR_CONTAINER};
 
 /// Every kind of container that a pod has.
-const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+pub(crate) const CONTAINER_LISTS: [&str; 3] =
+    ["initContainers", "containers", "ephemeralContainers"];
 
 /// Containers that redirect a pod's traffic, and the mesh that they belong to. Two
 /// redirections in one pod would fight over the same connections.
-const REDIRECTORS: [(&str, &str); 11] = [
+pub(crate) const REDIRECTORS: [(&str, &str); 11] = [
     ("consul-connect-inject-init", "Consul"),
     ("consul-dataplane", "Consul"),
     ("envoy-sidecar", "Consul"),

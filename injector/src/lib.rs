@@ -1,5 +1,6 @@
 //! Puts Remora into a Pod or a workload's template, and takes it out again: pure functions
-//! from manifest to manifest.
+//! from manifest to manifest. [`admission`] is the same for a pod that is being created, and
+//! the feature `webhook` the server around that.
 //!
 //! [`inject`] adds an init container that redirects the pod's traffic, the sidecar that
 //! judges it, and the volumes through which the sidecar reaches its agent; and it leads the
@@ -11,18 +12,22 @@
 //! was not injected before, `uninject(inject(p)) == p`. Injecting again takes our parts out
 //! and renders them anew, so what counts is never what a pod says that it carries.
 
+pub mod admission;
 mod check;
 mod config;
 mod error;
 mod file;
 mod limits;
 mod mutate;
+mod numbers;
 mod probes;
 mod quantity;
 mod render;
 mod settings;
 mod skip;
 mod status;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 mod workload;
 
 pub use config::{

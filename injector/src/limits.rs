@@ -181,7 +181,7 @@ impl Unit {
     }
 
     /// Digits and one of the suffixes, and nothing else.
-    fn parse(self, text: &str) -> Option<u64> {
+    pub(crate) fn parse(self, text: &str) -> Option<u64> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, suffix) = text.split_at(digits);
         let (_, factor) = self.suffixes().iter().find(|(known, _)| *known == suffix)?;
@@ -189,7 +189,7 @@ impl Unit {
     }
 
     /// As short as it can be read back.
-    fn write(self, value: u64) -> String {
+    pub(crate) fn write(self, value: u64) -> String {
         let whole = |factor: &u64| value != 0 && value.is_multiple_of(*factor);
         let fitting = self.suffixes().iter().find(|(_, factor)| whole(factor));
         let (suffix, factor) = fitting.or(self.suffixes().last()).copied().unwrap_or(("", 1));

@@ -7,6 +7,7 @@ use remora_manifest::{Field, Segment};
 use serde_json::{Map, Value, json};
 
 use crate::limits::{LIMITS, Limits};
+use crate::numbers::{self, NUMBERS};
 use crate::quantity::Quantity;
 use crate::skip::{self, SKIP_INBOUND_PORTS, SKIP_OUTBOUND_CIDRS, SKIP_OUTBOUND_PORTS};
 use crate::workload::Workload;
@@ -42,7 +43,7 @@ const MEMORY: Resource = Resource {
     example: "128Mi",
 };
 
-/// Every annotation of ours that may be on a pod, beside the limits.
+/// Every annotation of ours that may be on a pod, beside numbers and limits.
 const KNOWN: [&str; 11] = [
     STATUS_ANNOTATION,
     CPU.request.annotation,
@@ -61,7 +62,7 @@ const KNOWN: [&str; 11] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) log_level: String,
-    /// Variables of what is not as usual: limits, and the access log.
+    /// Variables of what is not as usual: limits, numbers, and the access log.
     pub(crate) variables: Vec<(&'static str, String)>,
     /// The container's `resources`.
     pub(crate) resources: Value,
@@ -119,6 +120,7 @@ impl Settings {
         let resources = json!({"requests": requests, "limits": limits});
         let annotations = annotations.as_ref();
         let mut variables = installed.variables(annotations)?;
+        variables.extend(numbers::variables(annotations)?);
         variables.extend(access_log(annotations)?);
         Ok(Self {
             log_level: log_level(annotations)?,
@@ -214,7 +216,8 @@ fn access_log(annotations: Option<&Field<'_>>) -> Result<Vec<(&'static str, Stri
 
 fn all_of_ours_known(annotations: &Field<'_>) -> Result<(), InjectError> {
     let limits = LIMITS.iter().map(|limit| limit.annotation);
-    let known: Vec<&str> = KNOWN.into_iter().chain(limits).collect();
+    let numbers = NUMBERS.iter().map(|number| number.annotation);
+    let known: Vec<&str> = KNOWN.into_iter().chain(numbers).chain(limits).collect();
     for error in annotations.unknown(&known)? {
         if matches!(error.path.segments().last(), Some(Segment::Key(name)) if is_ours(name)) {
             let problem = "is no annotation of Remora's";

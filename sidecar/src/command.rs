@@ -64,6 +64,7 @@ Environment (the injector sets what has no default):
   REMORA_PEER_SECONDS, REMORA_MAX_CONNECTIONS, REMORA_MAX_CONNECTIONS_PER_SOURCE,
   REMORA_MAX_HELD_BYTES, REMORA_MAX_DENIALS_PER_SECOND
                         what peers may cost (docs/limits.md)
+  REMORA_THREADS        how many threads judge connections, 1 (default) to 64
   REMORA_DRAIN_DELAY_SECONDS
                         how long connections are still accepted after a stop was
                         asked for, while the app is there (default 5)
@@ -181,7 +182,7 @@ fn is_ready(wait: bool) -> Result<(), Failure> {
 fn proxy(registry: Registry) -> Result<(), Failure> {
     let config = Config::from_env()?;
     prepare(config.log);
-    runtime()?.block_on(async {
+    runtime(config.threads)?.block_on(async {
         let stop = stop_signal()?;
         let app = App::new(config, registry).bind().await?;
         tracing::info!(addresses = ?app.addresses(), "listening");
@@ -197,7 +198,8 @@ fn of_node(endpoints: PathBuf, threads: NonZeroUsize, registry: Registry) -> Res
     // Before there is a second thread.
     node::become_proxy()?;
     hide_memory();
-    runtime()?.block_on(async {
+    // Its endpoints have threads of their own.
+    runtime(1)?.block_on(async {
         let stop = stop_signal()?;
         Node::new(endpoints, threads, config, registry).run(stop).await?;
         tracing::info!("stopped");
@@ -212,8 +214,15 @@ fn prepare(log: LevelFilter) {
     hide_memory();
 }
 
-fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().build()
+/// One thread wakes nobody else and takes no lock that another holds; more are for pods whose
+/// one connection leaves the others no time.
+fn runtime(threads: u64) -> io::Result<Runtime> {
+    match usize::try_from(threads) {
+        Ok(threads @ 2..) => {
+            runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+        }
+        _ => runtime::Builder::new_current_thread().enable_all().build(),
+    }
 }
 
 /// No core file, and no debugger of the pod's: keys and tokens pass through this

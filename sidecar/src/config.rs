@@ -53,6 +53,9 @@ const MOST_DRAIN: u64 = 3600;
 /// How long connections in flight may go on when no more are accepted.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
+/// How many threads can be asked for.
+const THREADS: RangeInclusive<u64> = 1..=64;
+
 /// How often an agent behind TCP is asked whether it is still there.
 pub const KEEPALIVE: Duration = Duration::from_secs(20);
 
@@ -112,6 +115,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// How long connections in flight may go on after that.
     pub drain: Duration,
+    /// How many threads judge connections.
+    pub threads: u64,
     /// The most verbose level of diagnostics.
     pub log: LevelFilter,
     /// How a connection's original destination is found.
@@ -201,6 +206,7 @@ impl Config {
             limits: Limits::read(|limit| reader.limit(limit)),
             drain_delay: reader.seconds("REMORA_DRAIN_DELAY_SECONDS", 0..=MOST_DRAIN, DRAIN_DELAY),
             drain: reader.seconds("REMORA_DRAIN_SECONDS", 0..=MOST_DRAIN, DRAIN),
+            threads: reader.number("REMORA_THREADS", THREADS, 1),
             log: reader.log(),
             original_destination: OriginalDestination::Kernel,
         };

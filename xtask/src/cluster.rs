@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cargo,
+    cargo, helm,
     images::{self, Image},
     setup::{self, Missing},
     tasks::step,
@@ -130,6 +130,7 @@ fn test(kubeconfig: &Path, filter: Option<&str>) -> Result<bool> {
     tests.args(["--", "--test-threads=1", "--nocapture"]);
     // Go has built the cluster: Cilium's own policies, a Go module, can be had.
     tests.env("REMORA_E2E_KUBECONFIG", kubeconfig).env("REMORA_CILIUM", "1");
+    tests.env(helm::VARIABLE, helm::program()?);
     println!("== {}", cargo::show(&tests));
     let status = tests.status().context("starting cargo test")?;
     Ok(status.success())

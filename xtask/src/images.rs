@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result};
 use crate::{cargo, cluster::script, setup::Missing};
 
 /// The programs of the images, each a crate of its own.
-const PROGRAMS: [&str; 3] = ["remora-agent", "remora-sidecar", "remora-init"];
+const PROGRAMS: [&str; 4] = ["remora-agent", "remora-injector", "remora-sidecar", "remora-init"];
 
-/// The uid and gid of the agent; the sidecar's is the one that its
+/// The uid and gid of agent and injector; the sidecar's is the one that its
 /// redirection knows it by.
 const AGENT_USER: &str = "16007:16007";
 const SIDECAR_USER: &str = "16006:16006";
@@ -95,7 +95,7 @@ fn modules() -> Result<PathBuf> {
     found.filter(|_| Path::new(IPTABLES).is_file()).ok_or_else(|| missing().into())
 }
 
-/// Builds the three images of Remora into `folder`, and prints their sizes.
+/// Builds the four images of Remora into `folder`, and prints their sizes.
 ///
 /// # Errors
 /// A program does not build, or what init's image carries is not here.
@@ -108,6 +108,7 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Image>> {
     };
     let images = vec![
         image("remora/agent", "remora-agent", &["--user", AGENT_USER]),
+        image("remora/injector", "remora-injector", &["--user", AGENT_USER]),
         image("remora/sidecar", "remora-sidecar", &["--user", SIDECAR_USER]),
         image("remora/init", "remora-init", &[]).with_iptables()?,
     ];

@@ -6,6 +6,7 @@ mod cargo;
 mod cassandra;
 mod cluster;
 mod envoy;
+mod helm;
 mod images;
 mod new_parser;
 mod newer;

@@ -33,11 +33,11 @@ const FULL: u32 = 10;
 const TICK: Duration = Duration::from_millis(500);
 
 /// Runs all tests, or those whose name contains `filter`; those on real servers
-/// with a second memcached too.
+/// with a second memcached too, and those of the chart with Helm.
 pub(crate) fn run(
     full: bool,
     filter: Option<&str>,
-    second_memcached: Option<&Path>,
+    [second_memcached, helm]: [Option<&Path>; 2],
 ) -> Result<Report> {
     let mut command = cargo::command(&["test", "--locked", "--workspace", "--no-fail-fast"]);
     command.args(filter).env("CARGO_TERM_COLOR", "never");
@@ -45,6 +45,7 @@ pub(crate) fn run(
         command.env("REMORA_FULL", "1");
     }
     command.envs(second_memcached.map(|program| (newer::VARIABLE, program)));
+    command.envs(helm.map(|program| (crate::helm::VARIABLE, program)));
     println!("== {}", cargo::show(&command));
     let (mut child, lines) = start(command)?;
     let mut watch = Watch { full, report: Report::default(), over: false };

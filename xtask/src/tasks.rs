@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Task,
-    bench, cargo, cassandra, cluster, envoy, images, new_parser,
+    bench, cargo, cassandra, cluster, envoy, helm, images, new_parser,
     new_parser::Name,
     newer,
     setup::{self, For, Missing},
@@ -75,7 +75,8 @@ fn setup() -> Result<()> {
     setup::run(For::Bench)?;
     newer::memcached()?;
     envoy::folder()?;
-    cassandra::home().map(drop)
+    cassandra::home()?;
+    helm::program().map(drop)
 }
 
 /// Becomes the demo, so that its exit code and its signals are its own.
@@ -99,6 +100,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     require_root(filter)?;
     step("system packages", || setup::run(For::Tests))?;
     let second = step("newer memcached", || second_memcached(filter))?;
+    let helm = step("helm", || chart_tests(filter))?;
     step("Cassandra", || cassandra_home(filter))?;
     if filter.is_none() {
         step("format", format_check)?;
@@ -107,7 +109,7 @@ fn test(full: bool, filter: Option<&str>) -> Result<ExitCode> {
     // Programs and tests in one build: apart, each would unify the features of
     // shared dependencies differently, and build them twice.
     step("build", || cargo::run(&["build", "--locked", "--workspace", "--all-targets"]))?;
-    let report = suites::run(full, filter, second.as_deref())?;
+    let report = suites::run(full, filter, [second.as_deref(), helm.as_deref()])?;
     println!("\n{report}");
     println!("all of it took {:.1} s", begin.elapsed().as_secs_f64());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -134,6 +136,18 @@ fn second_memcached(filter: Option<&str>) -> Result<Option<PathBuf>> {
         Ok(program) => Ok(Some(program)),
         Err(missing) if filter.is_some() => {
             println!("note: {missing}\nThe effects test runs without it");
+            Ok(None)
+        }
+        Err(missing) => Err(missing),
+    }
+}
+
+/// Likewise.
+fn chart_tests(filter: Option<&str>) -> Result<Option<PathBuf>> {
+    match helm::program() {
+        Ok(program) => Ok(Some(program)),
+        Err(missing) if filter.is_some() => {
+            println!("note: {missing}\nThe tests of the chart fail without it");
             Ok(None)
         }
         Err(missing) => Err(missing),
@@ -176,9 +190,11 @@ fn clippy() -> Result<()> {
 fn generate() -> Result<()> {
     let api = ["test", "--locked", "--package", "remora-api", "--test", "generated"];
     let crds = ["test", "--locked", "--package", "remora-agent", "--lib", "crd"];
-    [api, crds].iter().try_for_each(|args| {
-        cargo::check(cargo::command(args.as_slice()).env("REMORA_UPDATE", "1"))
-    })
+    helm::program()?;
+    let chart = ["test", "--locked", "--package", "remora-e2e", "--test", "chart"];
+    [&api[..], &crds, &chart]
+        .iter()
+        .try_for_each(|args| cargo::check(cargo::command(args).env("REMORA_UPDATE", "1")))
 }
 
 /// Does a part of a task, with its name before and its time after.

@@ -5,25 +5,28 @@ use std::{env, fs};
 
 use super::*;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds")
+/// For those who apply files, and for the chart.
+fn folders() -> [PathBuf; 2] {
+    ["../deploy/crds", "../charts/remora/files/crds"]
+        .map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
 }
 
 /// With `REMORA_UPDATE=1` it writes what it would otherwise compare.
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
-    for definition in all() {
+    for (definition, folder) in all().iter().flat_map(|one| folders().map(|folder| (one, folder))) {
         let name = definition.metadata.name.clone().expect("a name");
-        let path = folder().join(format!("{name}.yaml"));
-        let text = yaml(&definition).expect("YAML");
+        let path = folder.join(format!("{name}.yaml"));
+        let text = yaml(definition).expect("YAML");
         if env::var_os("REMORA_UPDATE").is_some() {
-            fs::create_dir_all(folder()).expect("a folder");
+            fs::create_dir_all(&folder).expect("a folder");
             fs::write(&path, &text).expect("written");
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             committed == text,
-            "{name}: write it anew: REMORA_UPDATE=1 cargo test -p remora-agent"
+            "{}: write it anew: REMORA_UPDATE=1 cargo test -p remora-agent",
+            path.display()
         );
     }
 }

@@ -11,13 +11,14 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
-use super::{BUNDLE, CA, MANAGER, explain_watch};
+use super::{BUNDLE, CA, MANAGER, Owners, explain_watch, is_owned};
 
 /// The bundle of each namespace that has one; none until they have been listed.
 pub(super) type Published = Option<BTreeMap<String, String>>;
 
 /// Tells `published` of every change, whoever makes it.
-pub(super) async fn follow(client: Client, published: watch::Sender<Published>) {
+pub(super) async fn follow(client: Client, owners: &Owners, published: watch::Sender<Published>) {
+    let read = |map| read(map, owners);
     let api: Api<ConfigMap> = Api::all(client);
     let only = watcher::Config::default().fields(&format!("metadata.name={CA}"));
     let mut events = pin!(watch_api(api, only).default_backoff());
@@ -54,10 +55,18 @@ pub(super) async fn follow(client: Client, published: watch::Sender<Published>) 
 ///
 /// # Errors
 /// The API server's.
-pub(super) async fn publish(client: &Client, namespace: &str, bundle: &str) -> kube::Result<()> {
+pub(super) async fn publish(
+    client: &Client,
+    namespace: &str,
+    (bundle, owners): (&str, &Owners),
+) -> kube::Result<()> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let map = ConfigMap {
-        metadata: ObjectMeta { name: Some(CA.to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(CA.to_owned()),
+            owner_references: owners.clone(),
+            ..ObjectMeta::default()
+        },
         data: Some(BTreeMap::from([(BUNDLE.to_owned(), bundle.to_owned())])),
         ..ConfigMap::default()
     };
@@ -72,7 +81,9 @@ pub(super) fn is_leaving(error: &kube::Error) -> bool {
         || (status.code == 403 && status.message.contains("because it is being terminated"))
 }
 
-fn read(map: ConfigMap) -> (String, String) {
-    let bundle = map.data.unwrap_or_default().remove(BUNDLE).unwrap_or_default();
+/// What is not owned as it should be counts as empty, and so is written anew.
+fn read(map: ConfigMap, owners: &Owners) -> (String, String) {
+    let data = map.data.filter(|_| is_owned(&map.metadata.owner_references, owners));
+    let bundle = data.unwrap_or_default().remove(BUNDLE).unwrap_or_default();
     (map.metadata.namespace.unwrap_or_default(), bundle)
 }

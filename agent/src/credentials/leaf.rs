@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use remora_certs::{Leaf, Serving};
 use tokio::sync::watch;
 
-use super::secret::State;
+use super::named::State;
+use super::secret::Stored;
 use super::{Config, Expiries};
 
 /// How long to wait at most before looking at the clock again: it may be set.
@@ -27,7 +28,7 @@ pub(super) struct Keeper<'a> {
 
 impl Keeper<'_> {
     /// Serves a leaf of the active CA, always.
-    pub(super) async fn keep(&self, mut secrets: watch::Receiver<State>) {
+    pub(super) async fn keep(&self, mut secrets: watch::Receiver<State<Stored>>) {
         let mut served: Option<Served> = None;
         loop {
             let state = secrets.borrow_and_update().clone();
@@ -48,7 +49,12 @@ impl Keeper<'_> {
 
     /// The next leaf, if one is due. What stands in the way of one is told; what
     /// is served until then goes on.
-    fn renew(&self, state: &State, served: Option<&Served>, now: SystemTime) -> Option<Served> {
+    fn renew(
+        &self,
+        state: &State<Stored>,
+        served: Option<&Served>,
+        now: SystemTime,
+    ) -> Option<Served> {
         let State::Present(stored) = state else { return None };
         let authority = stored.authority().map_err(|error| tell(&error)).ok()?;
         let ca = authority.active().certificate();

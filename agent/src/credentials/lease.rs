@@ -14,7 +14,7 @@ use kube::api::{ObjectMeta, PostParams};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Config, LEASE, MANAGER, explain};
+use super::{Config, LEASE, MANAGER, Owners, explain, is_owned};
 use crate::notice::{Journal, Notice, Severity};
 
 /// How the election is paced.
@@ -41,6 +41,7 @@ impl Default for Timing {
 pub(super) struct Election {
     api: Api<Lease>,
     replica: String,
+    owners: Owners,
     timing: Timing,
     /// The Lease as it was last, and since when it has been that.
     seen: Option<(LeaseSpec, Instant)>,
@@ -52,6 +53,7 @@ impl Election {
         Self {
             api: Api::namespaced(config.client.clone(), &config.namespace),
             replica: config.replica.clone(),
+            owners: config.owners.clone(),
             timing: config.timing,
             seen: None,
             journal: Journal::default(),
@@ -116,7 +118,9 @@ impl Election {
         let params =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let Some(mut lease) = self.api.get_opt(LEASE).await? else {
-            let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() };
+            let owner_references = self.owners.clone();
+            let name = Some(LEASE.to_owned());
+            let metadata = ObjectMeta { name, owner_references, ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.claim(None)) };
             return won(self.api.create(&params, &lease).await);
         };
@@ -131,6 +135,9 @@ impl Election {
             return Ok(false);
         }
         lease.spec = Some(self.claim(Some(&spec)));
+        if !is_owned(&lease.metadata.owner_references, &self.owners) {
+            lease.metadata.owner_references.clone_from(&self.owners);
+        }
         // With the version that was read: who else tried in between has won.
         won(self.api.replace(LEASE, &params, &lease).await)
     }

@@ -3,30 +3,35 @@
 //! ```text
 //! Lease ─▶ one leader ─▶ Secret (CA and key) ─▶ ConfigMap in each namespace (bundle)
 //!                            └─▶ every replica: a leaf of its own, in memory ─▶ Serving
+//!                            └─▶ the injector's leaf, in a Secret; the bundle in its webhooks
 //! ```
 //!
 //! The leader makes the first CA and each next one, and publishes the bundle;
 //! the schedule of `remora_certs` says when. A replica that does not lead reads
-//! the Secret and issues its own leaf, so no leaf's key is ever stored. Two
+//! the Secret and issues its own leaf, whose key is never stored. Two
 //! leaders, for the seconds that this can last, do no harm: who writes the
 //! Secret second is refused, and only what is in the Secret is published.
 //!
 //! [`run`] does it all. The account needs, in its own namespace, `create`, and
-//! on those named here `list`, `watch` and `update` of secrets, `get` and
+//! on those named here `list`, `watch` and `update` of secrets (with an injector, also of its
+//! own, and `list`, `watch` and `patch` of its webhook configuration), `get` and
 //! `update` of leases; in all namespaces `create` of config maps, and `list`,
 //! `watch` and `patch` of those named here.
 
 mod bundles;
 mod expiries;
+mod injector;
 mod leader;
 mod leaf;
 mod lease;
+mod named;
 mod secret;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::runtime::watcher;
 use remora_certs::{Schedule, Serving};
@@ -62,10 +67,25 @@ pub struct Config {
     pub schedule: Schedule,
     /// How leaders are elected.
     pub timing: Timing,
+    /// The webhook configuration whose `caBundle` is to be kept, and whose Service is to have
+    /// a certificate, if that is our affair.
+    pub injector: Option<String>,
+    /// With whom everything that is made here goes away.
+    pub owners: Owners,
     /// Told whether this replica leads, for what else only one is to do.
     pub leading: watch::Sender<bool>,
     /// The time of day.
     pub clock: Clock,
+}
+
+/// The owners of an object, as its metadata has them.
+pub type Owners = Option<Vec<OwnerReference>>;
+
+/// Whether an object goes away with everybody that it should: one that an agent made which knew
+/// of no owner is made ours by writing it again.
+fn is_owned(found: &Owners, wanted: &Owners) -> bool {
+    let has = |uid: &str| found.iter().flatten().any(|owner| owner.uid == uid);
+    wanted.iter().flatten().all(|owner| has(&owner.uid))
 }
 
 /// The time of day: [`SystemTime::now`], unless a test makes days pass.
@@ -84,7 +104,7 @@ pub async fn run(
     namespaces: watch::Receiver<Option<BTreeSet<String>>>,
     expiries: Arc<Expiries>,
 ) {
-    let (stored, secrets) = watch::channel(secret::State::Unknown);
+    let (stored, secrets) = watch::channel(named::State::Unknown);
     let election = Election::new(&config);
     let leader = Leader::new(&config, secrets.clone(), namespaces);
     let keeper = Keeper { config: &config, serving: &serving, expiries: &expiries };

@@ -1,35 +1,22 @@
 //! The Secret that keeps the CA: followed by all, written by the leader.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_api};
 use kube::{Api, Client};
 use remora_certs::Authority;
 use tokio::sync::watch;
-use tokio_stream::StreamExt;
 
-use super::{CA, MANAGER, explain_watch};
-
-/// What is known of the Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It was not looked for yet.
-    Unknown,
-    /// There is none.
-    Absent,
-    /// It is there.
-    Present(Stored),
-}
+use super::named::{self, State};
+use super::{CA, MANAGER, Owners, is_owned};
 
 /// The Secret as it was read.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Stored {
     version: Option<String>,
+    owners: Owners,
     fields: BTreeMap<String, Vec<u8>>,
     origin: String,
 }
@@ -49,27 +36,18 @@ impl Stored {
     pub(super) fn authority(&self) -> Result<Authority, remora_certs::Error> {
         Authority::from_fields(&self.fields, &self.origin)
     }
+
+    /// Whether it goes away with all of these.
+    pub(super) fn is_owned(&self, owners: &Owners) -> bool {
+        is_owned(&self.owners, owners)
+    }
 }
 
 /// Tells `states` of every change of the Secret.
-pub(super) async fn follow(client: Client, namespace: &str, states: watch::Sender<State>) {
+pub(super) async fn follow(client: Client, namespace: &str, states: watch::Sender<State<Stored>>) {
     let api: Api<Secret> = Api::namespaced(client, namespace);
-    let only = watcher::Config::default().fields(&format!("metadata.name={CA}"));
-    let mut events = pin!(watch_api(api, only).default_backoff());
-    let mut listed = State::Absent;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed = State::Absent,
-            Ok(Event::InitApply(secret)) => listed = read(secret, namespace),
-            Ok(Event::InitDone) => tell(&states, listed.clone()),
-            Ok(Event::Apply(secret)) => tell(&states, read(secret, namespace)),
-            Ok(Event::Delete(_)) => tell(&states, State::Absent),
-            Err(error) => tracing::error!(
-                "watching secret {namespace}/{CA}: {}; see that the agent's role allows it",
-                explain_watch(&error)
-            ),
-        }
-    }
+    let what = format!("secret {namespace}/{CA}");
+    named::follow(api, (&what, CA), states, |secret| read(secret, namespace)).await;
 }
 
 /// Writes this CA: anew, or in the place of `before`, if it is still that.
@@ -77,7 +55,7 @@ pub(super) async fn write(
     client: &Client,
     namespace: &str,
     authority: &Authority,
-    before: Option<&Stored>,
+    (before, owners): (Option<&Stored>, &Owners),
 ) -> kube::Result<()> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let data = authority.to_fields().into_iter().map(|(name, value)| (name, ByteString(value)));
@@ -85,6 +63,7 @@ pub(super) async fn write(
         metadata: ObjectMeta {
             name: Some(CA.to_owned()),
             namespace: Some(namespace.to_owned()),
+            owner_references: owners.clone(),
             resource_version: before.and_then(|before| before.version.clone()),
             ..ObjectMeta::default()
         },
@@ -99,19 +78,12 @@ pub(super) async fn write(
     }
 }
 
-fn read(secret: Secret, namespace: &str) -> State {
+fn read(secret: Secret, namespace: &str) -> Stored {
     let fields = secret.data.unwrap_or_default().into_iter();
-    State::Present(Stored {
+    Stored {
         version: secret.metadata.resource_version,
+        owners: secret.metadata.owner_references,
         fields: fields.map(|(name, value)| (name, value.0)).collect(),
         origin: format!("secret {namespace}/{CA}"),
-    })
-}
-
-fn tell(states: &watch::Sender<State>, state: State) {
-    states.send_if_modified(|before| {
-        let is_news = *before != state;
-        *before = state;
-        is_news
-    });
+    }
 }

@@ -16,6 +16,7 @@ mod health;
 mod judge;
 mod kinds;
 mod metrics;
+mod owners;
 mod policies;
 mod reporter;
 mod status;
@@ -45,7 +46,7 @@ use self::reporter::Reporter;
 use self::troubles::{Troubles, chain};
 use self::watch::Watches;
 use crate::app::{Running, StartError};
-use crate::credentials::{self, Expiries};
+use crate::credentials::{self, Expiries, Owners};
 use crate::server::{Counters, tcp};
 use crate::world::World;
 
@@ -71,6 +72,10 @@ pub struct ClusterConfig {
     pub metrics: SocketAddr,
     /// Where `/readyz` and `/livez` are.
     pub health: SocketAddr,
+    /// The webhook configuration of the injector, if its certificate is our affair.
+    pub injector: Option<String>,
+    /// The ClusterRole with which everything that the agent makes goes away.
+    pub owner: Option<String>,
     /// The cluster's addresses besides those that its nodes tell.
     pub ranges: Vec<Prefix>,
     /// The protocols that policies may name.
@@ -132,7 +137,8 @@ async fn start_with(config: ClusterConfig, client: Client) -> Result<Running, St
         Ok(Err(_)) => return Err(StartError::Watch),
         Err(_) => return Err(StartError::Sync(view.unready().unwrap_or_default())),
     }
-    credit(&mut tasks, &config, &client, &view);
+    let owners = owners::find(&client, config.owner.as_deref()).await;
+    credit(&mut tasks, (&config, owners), &client, &view);
     let server = tcp::Config {
         tls: remora_certs::server_config(Arc::clone(&view.serving))
             .map_err(|error| StartError::Tls(error.to_string()))?,
@@ -194,7 +200,12 @@ fn watch(tasks: &mut JoinSet<()>, watches: &Watches) {
 
 /// Keeps the certificates, and tells authors about their policies as long as
 /// this replica leads.
-fn credit(tasks: &mut JoinSet<()>, config: &ClusterConfig, client: &Client, view: &Arc<View>) {
+fn credit(
+    tasks: &mut JoinSet<()>,
+    (config, owners): (&ClusterConfig, Owners),
+    client: &Client,
+    view: &Arc<View>,
+) {
     let (leading, leads) = channel::channel(false);
     let credentials = credentials::Config {
         client: client.clone(),
@@ -203,6 +214,8 @@ fn credit(tasks: &mut JoinSet<()>, config: &ClusterConfig, client: &Client, view
         names: vec![format!("remora-agent.{}.svc", config.namespace)],
         schedule: remora_certs::Schedule::default(),
         timing: credentials::Timing::default(),
+        injector: config.injector.clone(),
+        owners,
         leading,
         clock: Arc::new(std::time::SystemTime::now),
     };

@@ -126,7 +126,7 @@ impl ApiServer {
                 None => failure(404, "not found"),
             },
             (Method::GET, None) if query.contains("watch=true") => self.watch(&target, query),
-            (Method::GET, None) => self.list(&target),
+            (Method::GET, None) => self.list(&target.selected(query)),
             (Method::POST, _) => {
                 let object = object();
                 let name = object["metadata"]["name"].as_str().map(str::to_owned);
@@ -137,9 +137,26 @@ impl ApiServer {
                 }
             }
             (Method::PUT, _) => self.replace(&target.path(), object()),
-            (Method::PATCH, _) => reply(200, &self.write(&target.path(), object())),
+            (Method::PATCH, _) => match self.patched(&target, object()) {
+                Some(object) => reply(200, &self.write(&target.path(), object)),
+                None => failure(404, "not found"),
+            },
             (method, _) => panic!("{method} {}", target.path()),
         })
+    }
+
+    /// What a patch makes: an applied object is whole, a strategic one names webhooks.
+    fn patched(&self, target: &Target, patch: Value) -> Option<Value> {
+        if target.resource != "mutatingwebhookconfigurations" {
+            return Some(patch);
+        }
+        let mut object = self.get(&target.path())?;
+        for hook in patch["webhooks"].as_array().expect("webhooks") {
+            let all = object["webhooks"].as_array_mut().expect("webhooks").iter_mut();
+            let own = all.into_iter().find(|own| own["name"] == hook["name"]).expect("the webhook");
+            own["clientConfig"]["caBundle"] = hook["clientConfig"]["caBundle"].clone();
+        }
+        Some(object)
     }
 
     fn replace(&self, path: &str, object: Value) -> Answer {
@@ -167,7 +184,7 @@ impl ApiServer {
         let since = query.split('&').find_map(|pair| pair.strip_prefix("resourceVersion="));
         let mut seen: u64 = since.and_then(|since| since.parse().ok()).expect("a version");
         let (sender, receiver) = mpsc::channel(8);
-        let (server, target) = (self.clone(), Target::of(&target.url()));
+        let (server, target) = (self.clone(), Target::of(&target.url()).selected(query));
         let mut version = self.0.version.subscribe();
         tokio::spawn(async move {
             loop {
@@ -209,6 +226,15 @@ impl Target {
         }
     }
 
+    /// The same, of one name alone if the query says so.
+    fn selected(mut self, query: &str) -> Self {
+        let only = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector="));
+        self.name = only.map(|only| {
+            only.strip_prefix("metadata.name%3D").expect("a name's selector").to_owned()
+        });
+        self
+    }
+
     fn path(&self) -> String {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         format!("{}/{}/{}", self.resource, text(&self.namespace), text(&self.name))
@@ -216,6 +242,7 @@ impl Target {
 
     fn url(&self) -> String {
         let namespace = self.namespace.iter().map(|namespace| format!("/namespaces/{namespace}"));
+        // The group does not matter here.
         format!("/api/v1{}/{}", namespace.collect::<String>(), self.resource)
     }
 
@@ -225,6 +252,7 @@ impl Target {
             None => format!("{}/", self.resource),
         };
         path.starts_with(&prefix)
+            && self.name.as_ref().is_none_or(|name| path.rsplit('/').next() == Some(name))
     }
 }
 

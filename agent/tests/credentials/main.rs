@@ -2,13 +2,14 @@
 //! Time is virtual: hours pass as soon as nobody has anything to do.
 
 mod apiserver;
+mod injector;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use apiserver::ApiServer;
-use remora_agent::credentials::{Clock, Config, Expiries, Timing, run};
+use remora_agent::credentials::{Clock, Config, Expiries, Owners, Timing, run};
 use remora_certs::{Bundle, Schedule, Serving, client_config, server_config};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
@@ -33,6 +34,16 @@ struct Replica {
 
 impl Replica {
     fn start(server: &ApiServer, name: &str, namespaces: &[&str], clock: &Clock) -> Self {
+        Self::owned(server, (name, None), namespaces, clock)
+    }
+
+    /// With whom what it makes goes away.
+    fn owned(
+        server: &ApiServer,
+        (name, owners): (&str, Owners),
+        namespaces: &[&str],
+        clock: &Clock,
+    ) -> Self {
         let (serving, expiries) = (Arc::new(Serving::default()), Arc::new(Expiries::default()));
         let (sender, receiver) = watch::channel(Some(set(namespaces)));
         let (leading, leads) = watch::channel(false);
@@ -43,6 +54,8 @@ impl Replica {
             names: vec![NAME.to_owned()],
             schedule: Schedule { ca_life: 180 * MINUTE, leaf_life: 20 * MINUTE, grace: 5 * MINUTE },
             timing: Timing::default(),
+            injector: Some("remora-injector".to_owned()),
+            owners,
             leading,
             clock: Arc::clone(clock),
         };
@@ -123,6 +136,33 @@ async fn the_first_replica_makes_the_ca_and_publishes_it() {
     for namespace in ["shop", "bank", "late"] {
         within(SOON, namespace, || (bundle(&server, namespace)? == shop).then_some(())).await;
     }
+}
+
+/// As when the chart takes over from `deploy/`.
+#[tokio::test(start_paused = true)]
+async fn what_an_agent_without_an_owner_made_is_owned_after_the_next() {
+    let server = ApiServer::new();
+    let clock = clock(Duration::ZERO);
+    let maps = ["configmaps/shop/remora-ca", "configmaps/bare/remora-ca"];
+    let made = [SECRET, LEASE, maps[0], maps[1], "secrets/remora/remora-injector-tls"];
+    let first = Replica::start(&server, "one", &["shop", "bare"], &clock);
+    for object in made {
+        within(SOON, object, || server.get(object)).await;
+    }
+    let shop = bundle(&server, "shop");
+    first.task.abort();
+    let owner = json!([{"apiVersion": "v1", "kind": "ClusterRole", "name": "x", "uid": "7"}]);
+    // There are no pods of ours in the other namespace any more.
+    let owners: Owners = serde_json::from_value(owner).expect("an owner");
+    let _next = Replica::owned(&server, ("two", owners), &["shop"], &clock);
+    for object in made {
+        within(MINUTE, object, || {
+            let found = server.get(object)?["metadata"]["ownerReferences"][0]["uid"].clone();
+            (found == "7").then_some(())
+        })
+        .await;
+    }
+    assert_eq!(bundle(&server, "shop"), shop, "the CA is the same");
 }
 
 #[tokio::test(start_paused = true)]

@@ -99,6 +99,16 @@ impl Client {
         });
     }
 
+    /// Waits until a Service's pods reply to a request. A client with a sidecar is accepted by that
+    /// whoever is reached behind it, and if kube-proxy does not know of the Service yet, that may
+    /// be anybody.
+    pub(crate) fn reach_with(&mut self, service: &str, request: &str) {
+        eventually(&format!("{service} replies"), || match self.ask_anew(service, request) {
+            Answer::Reply(_) => Ok(()),
+            Answer::End(how) => Err(how),
+        });
+    }
+
     /// Opens a connection, or says how that ended.
     pub(crate) fn open(&mut self, to: &str) -> Result<Connection, Answer> {
         let answer = self.tell(&json!({"open": to}));

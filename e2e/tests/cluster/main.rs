@@ -23,3 +23,4 @@ mod rights;
 mod rollout;
 mod stage;
 mod table;
+mod webhook;

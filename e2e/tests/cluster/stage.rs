@@ -181,6 +181,9 @@ pub(crate) fn remora(args: &[&str], input: &str) -> String {
     let test = std::env::current_exe().expect("a path");
     let program: PathBuf = test.ancestors().nth(2).expect("target/PROFILE").join("remora");
     let mut command = Command::new(program);
+    if let Some(kubeconfig) = std::env::var_os("REMORA_E2E_KUBECONFIG") {
+        command.env("KUBECONFIG", kubeconfig);
+    }
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().expect("remora starts");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("remora reads");

@@ -87,11 +87,15 @@ spec:
 
 #[test]
 fn the_demo_table_is_true_from_two_namespaces_through_service_names() {
-    let (alliance, rim) = (Stage::set("alliance"), Stage::set("outer-rim"));
+    true_table(&Stage::set("alliance"), &Stage::set("outer-rim"), Stage::inject);
+}
+
+/// Plays the table in these namespaces; how the server gets there says `place`.
+pub(crate) fn true_table(alliance: &Stage, rim: &Stage, place: fn(&Stage, &str)) {
     alliance.apply(&as_l7_policy(POLICY));
     alliance.apply(&visitors(&rim.namespace));
-    alliance.inject(MEMCACHED);
-    for stage in [&alliance, &rim] {
+    place(alliance, MEMCACHED);
+    for stage in [alliance, rim] {
         stage.apply(CLIENTS);
     }
     alliance.ready("memcached");
@@ -100,10 +104,10 @@ fn the_demo_table_is_true_from_two_namespaces_through_service_names() {
     }
     let service = alliance.service("memcached", 11211);
     let mut table = Table::default();
-    let mut direct = Direct::open(&alliance);
+    let mut direct = Direct::open(alliance);
     for (pod, here, there) in PROMISES {
         for (stage, promises, service) in
-            [(&alliance, here, "memcached:11211"), (&rim, there, service.as_str())]
+            [(alliance, here, "memcached:11211"), (rim, there, service.as_str())]
         {
             if promises != [Reset; 4] {
                 table.play(stage, pod, service, promises, &mut direct);
@@ -113,7 +117,7 @@ fn the_demo_table_is_true_from_two_namespaces_through_service_names() {
     direct.prepare();
     let strangers = PROMISES.into_iter().flat_map(|(pod, here, there)| {
         let reset = |promises, stage| (promises == [Reset; 4]).then_some((stage, pod));
-        [reset(here, &alliance), reset(there, &rim)].into_iter().flatten()
+        [reset(here, alliance), reset(there, rim)].into_iter().flatten()
     });
     table.knock(strangers, &service, &mut direct);
     assert!(table.wrong.is_empty(), "rows that did not come true:\n{}", table.wrong.join("\n"));
@@ -136,7 +140,7 @@ impl Table {
         direct: &mut Direct,
     ) {
         let mut client = stage.client(pod);
-        client.reach(service);
+        client.reach_with(service, REQUESTS[0].0);
         let open = client.open(service).expect("the policy lets the client in");
         for ((request, reply, leaves), promise) in REQUESTS.into_iter().zip(promises) {
             direct.prepare();

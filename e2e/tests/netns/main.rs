@@ -23,4 +23,5 @@ mod node_mode;
 mod redirection;
 mod services;
 mod stage;
+mod threads;
 mod world;

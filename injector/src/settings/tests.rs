@@ -98,6 +98,7 @@ fn wrong_values_are_refused_with_a_remedy() {
              remora.dev/memory-limit, remora.dev/log-level, remora.dev/access-log, \
              remora.dev/access-log-fields, remora.dev/skip-inbound-ports, \
              remora.dev/skip-outbound-ports, remora.dev/skip-outbound-cidrs, \
+             remora.dev/drain-delay, remora.dev/drain-timeout, remora.dev/threads, \
              remora.dev/first-byte-timeout, remora.dev/frame-timeout, remora.dev/idle-timeout, \
              remora.dev/peer-timeout, remora.dev/max-connections, \
              remora.dev/max-connections-per-source, remora.dev/max-held-bytes, \

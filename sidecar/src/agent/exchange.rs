@@ -227,7 +227,7 @@ impl Exchange {
             },
         });
         if self.policies.unacked.is_some() {
-            self.metrics.policy_applied(SystemTime::now());
+            self.metrics.policy_applied(&policy.version, SystemTime::now());
         }
         let nonces = [
             (Kind::Policies, self.policies.unacked.take()),

@@ -120,7 +120,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     /// A whole number within bounds.
-    fn number(&mut self, name: &str, bounds: RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn number(&mut self, name: &str, bounds: RangeInclusive<u64>, default: u64) -> u64 {
         let Some(value) = self.value(name) else { return default };
         match value.parse() {
             Ok(number) if bounds.contains(&number) => number,

@@ -30,7 +30,7 @@ fn the_injected_environment_is_enough() {
     assert_eq!(config.health, "[::]:16021".parse().unwrap());
     assert_eq!(config.unknown_wait, Duration::from_secs(5));
     assert_eq!(config.pod.ips, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
-    assert_eq!(config.log, LevelFilter::INFO);
+    assert_eq!((config.log, config.threads), (LevelFilter::INFO, 1));
     assert_eq!(config.original_destination, OriginalDestination::Kernel);
 }
 
@@ -73,6 +73,8 @@ fn each_bad_value_names_its_variable_and_a_remedy() {
             "/probe/app/startup: the port is the sidecar's own",
         ),
         ("REMORA_LOG", "loud", "say off, error"),
+        ("REMORA_THREADS", "0", "no number from 1 to 64"),
+        ("REMORA_THREADS", "65", "no number from 1 to 64"),
     ];
     for (name, value, says) in cases {
         let error = read(&[(name, value)]).unwrap_err();

@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     connected: AtomicBool,
     /// In seconds since 1970; 0 before the first policy.
     policy_since: AtomicU64,
+    /// The agent's number; 0 before the first, and of an agent that does not count.
+    policy_version: AtomicU64,
     log_lost: AtomicU64,
     audited: AtomicU64,
     log_left_out: AtomicU64,
@@ -71,6 +73,7 @@ impl Metrics {
             connections: Counters::new(Label::ALL),
             connected: AtomicBool::new(false),
             policy_since: AtomicU64::new(0),
+            policy_version: AtomicU64::new(0),
             log_lost: AtomicU64::new(0),
             audited: AtomicU64::new(0),
             log_left_out: AtomicU64::new(0),
@@ -125,8 +128,9 @@ impl Metrics {
     }
 
     /// A version of the policy is in force from now on.
-    pub(crate) fn policy_applied(&self, now: SystemTime) {
+    pub(crate) fn policy_applied(&self, version: &str, now: SystemTime) {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.policy_version.store(version.parse().unwrap_or(0), Ordering::Relaxed);
         self.policy_since.store(since.as_secs(), Ordering::Relaxed);
     }
 }

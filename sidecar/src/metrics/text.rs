@@ -44,6 +44,12 @@ pub(super) fn page(metrics: &Metrics, waiting: usize, ledger: &Ledger) -> String
         u64::try_from(ledger.held()).unwrap_or(u64::MAX),
     );
     page.single(
+        "remora_policy_version",
+        "gauge",
+        "The policy in force, as the agent counts; 0 before the first.",
+        metrics.policy_version.load(Ordering::Relaxed),
+    );
+    page.single(
         "remora_policy_version_timestamp_seconds",
         "gauge",
         "Since when the policy in force is in force; 0 before the first.",

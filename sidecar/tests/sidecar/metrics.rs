@@ -57,6 +57,7 @@ async fn requests_and_connections_are_counted() {
     let port = app.address.port();
     let pod = Pod::ready(app.address, vec![l7(port, CLIENT, &["hello"])]).await;
     assert_ne!(pod.metric("remora_policy_version_timestamp_seconds").await, 0);
+    assert_ne!(pod.metric("remora_policy_version").await, 0);
     assert_eq!(pod.metric("remora_agent_connected").await, 1);
     let mut client = pod.connect().await;
     client.send("hello\nbye\nbye\n").await;

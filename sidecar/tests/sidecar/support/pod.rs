@@ -91,6 +91,7 @@ impl Pod {
             access_log: Options { shown: vec!["*".into()], rate: u64::MAX, ..Options::default() },
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(5),
+            threads: 1,
             log: LevelFilter::OFF,
             original_destination: OriginalDestination::Fixed(anywhere),
         };
