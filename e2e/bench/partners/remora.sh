@@ -48,7 +48,7 @@ end
 }
 
 # A sidecar with the rules $1. Its variables are as the injector sets them, but
-# for files: the benchmark has no cluster.
+# for files, as the benchmark has no cluster, and for clients, of whom it has one.
 remora_sidecar() {
     : "${BENCH_DIR:?}" "${BENCH_MANIFESTS:?}"
     remora_policy "${BENCH_POD:?}" "$1"
@@ -60,6 +60,7 @@ remora_sidecar() {
         "REMORA_POD_IPS=${BENCH_IPS:?}" \
         "REMORA_INBOUND_PORT=${BENCH_PORT:?}" \
         "REMORA_LOG=warn" \
+        "REMORA_MAX_CONNECTIONS_PER_SOURCE=10000" \
         "${BENCH_PROGRAMS:?}/remora-sidecar" run
 }
 
@@ -79,7 +80,8 @@ remora_node() {
   "REMORA_POD_NAME": "$pod",
   "REMORA_POD_NAMESPACE": "$namespace",
   "REMORA_POD_UID": "$uid",
-  "REMORA_POD_IPS": "$address"
+  "REMORA_POD_IPS": "$address",
+  "REMORA_MAX_CONNECTIONS_PER_SOURCE": "10000"
 }}
 end
     done
