@@ -124,12 +124,16 @@ impl Client {
         Answer::of(&self.tell(&json!({"ask": request, "on": on.0})))
     }
 
-    /// The same on a connection of its own.
+    /// The same on a connection of its own, which is closed afterwards: a server
+    /// has room for so many.
     pub(crate) fn ask_anew(&mut self, to: &str, request: &str) -> Answer {
-        match self.open(to) {
-            Ok(connection) => self.ask(&connection, request),
-            Err(end) => end,
-        }
+        let connection = match self.open(to) {
+            Ok(connection) => connection,
+            Err(end) => return end,
+        };
+        let answer = self.ask(&connection, request);
+        self.tell(&json!({"close": connection.0}));
+        answer
     }
 
     fn tell(&mut self, command: &Value) -> Value {
