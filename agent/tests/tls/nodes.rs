@@ -1,5 +1,5 @@
 //! Proxies of nodes: which pods they hear of, whose slices they get, and all the
-//! ways of getting another's that end in a refusal. `docs/threats.md`, row 165.
+//! ways of getting another's that end in a refusal. `docs/threats.md`, row 131.
 
 use std::sync::Arc;
 

@@ -223,7 +223,7 @@ fn launch(node: &Node, endpoints: &Path, log: &Path) -> Process {
 
 /// Leaves of an injected pod's sidecar an ordinary init container, which waits
 /// until the node's proxy serves the pod. Returns the sidecar's variables.
-fn without_sidecar(pod: &mut Value) -> Option<Vec<Value>> {
+pub(crate) fn without_sidecar(pod: &mut Value) -> Option<Vec<Value>> {
     let containers = pod["spec"]["initContainers"].as_array_mut()?;
     let sidecar = containers.iter_mut().find(|one| one["name"] == SIDECAR_CONTAINER)?;
     let sidecar = sidecar.as_object_mut()?;
