@@ -134,6 +134,8 @@ pub(super) struct Feed {
     pub(super) subject: Subject,
     /// A pod's own.
     pub(super) service_account: String,
+    /// A pod whose own token is nobody's who asks: its node's proxy does.
+    pub(super) is_of_node: bool,
     pub(super) state: watch::Receiver<State>,
     /// How far each open hosts stream is: the version that it has accepted or refused.
     pub(super) settled_hosts: watch::Sender<BTreeMap<u64, u64>>,
@@ -158,6 +160,7 @@ impl Publisher {
         let subject = Subject::Pod(pod, slice.uid.clone());
         let (publisher, mut feed) = Self::of(subject, counters);
         feed.service_account.clone_from(&slice.service_account);
+        feed.is_of_node = slice.is_of_node;
         feed.holdback = holdback.cloned();
         (publisher, feed)
     }
@@ -172,6 +175,7 @@ impl Publisher {
         let feed = Feed {
             subject: subject.clone(),
             service_account: String::new(),
+            is_of_node: false,
             state: receiver,
             settled_hosts: watch::Sender::new(BTreeMap::new()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),

@@ -49,6 +49,8 @@ pub(super) struct Pod {
     pub(super) is_on_host_network: bool,
     /// It carries a sidecar of ours, or the wait for its node's proxy.
     pub(super) is_injected: bool,
+    /// Its node's proxy serves it: it has no sidecar that would ask.
+    pub(super) is_of_node: bool,
     /// What its node's proxy has to know; none if it has a sidecar of its own,
     /// or has no node or no address yet.
     pub(super) on_node: Option<Arc<OnNode>>,
@@ -109,9 +111,10 @@ impl Pod {
         let node = text(&spec, "nodeName")?.filter(|name| !name.is_empty());
         let container = ours(&spec)?;
         let served = container.filter(|own| !is_sidecar(own)).map(endpoint::variables);
-        let Taken { variables, left_out } = served.clone().unwrap_or_default();
+        let is_of_node = served.is_some();
+        let Taken { variables, left_out } = served.unwrap_or_default();
         let host = status.as_ref().map_or(Ok(None), |status| text(status, "hostIP"))?;
-        let on_node = served.and(node.as_deref()).filter(|_| !addresses.is_empty());
+        let on_node = node.as_deref().filter(|_| is_of_node && !addresses.is_empty());
         let on_node = on_node
             .map(|node| OnNode::new(node, (&key, &uid), &addresses, host.as_deref(), variables));
         Ok(Self {
@@ -127,6 +130,7 @@ impl Pod {
             is_completed: matches!(phase, "Succeeded" | "Failed"),
             is_on_host_network,
             is_injected: container.is_some(),
+            is_of_node,
             on_node: on_node.map(Arc::new),
             left_out,
             is_marked: has_key(&metadata, "annotations", STATUS_ANNOTATION)?,
@@ -245,13 +249,18 @@ fn is_sidecar(container: &Node) -> bool {
     container.get("restartPolicy").and_then(Node::as_str) == Some("Always")
 }
 
-pub(super) fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
+fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
     let name = field.string()?;
     if is_valid(name) {
         return Ok(name.to_owned());
     }
     let problem = format!("`{name}` is no name that Kubernetes allows here");
     Err(field.error(problem, "write lower-case letters, digits, `-` and, in a pod's name, `.`"))
+}
+
+/// The name of an object that is in no namespace.
+pub(super) fn cluster_wide_name(document: &Node) -> Result<String, FieldError> {
+    checked(&Field::root(document).require("metadata")?.require("name")?, is_subdomain)
 }
 
 /// RFC 1123 section 2.1, as Kubernetes has it. The names become names of
@@ -265,6 +274,6 @@ fn is_label(name: &str) -> bool {
         && bytes.last().is_some_and(|c| is_word(*c))
 }
 
-pub(super) fn is_subdomain(name: &str) -> bool {
+fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }

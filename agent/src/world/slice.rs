@@ -38,7 +38,9 @@ pub struct PodSlice {
     /// The pod's own addresses, and by which identity it is recognised by each;
     /// none where another claims it too. Empty as long as it has no address.
     pub addresses: BTreeMap<IpAddr, Option<u32>>,
-    /// What its node's proxy has to know, where that serves it.
+    /// Its node's proxy serves it, and nobody in the pod has to be told anything.
+    pub is_of_node: bool,
+    /// What its node's proxy has to know, once there is something.
     pub on_node: Option<Arc<OnNode>>,
     /// What the authors of the policies should know.
     pub warnings: Vec<String>,
@@ -86,6 +88,7 @@ impl PodSlice {
             services: Arc::clone(&group.services),
             peers: Arc::clone(&group.peers),
             addresses: recognised(pod, live, people),
+            is_of_node: pod.is_of_node,
             on_node: pod.on_node.clone(),
             warnings: group.encoded.warnings.clone(),
         }

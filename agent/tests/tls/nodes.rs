@@ -1,5 +1,5 @@
 //! Proxies of nodes: which pods they hear of, whose slices they get, and all the
-//! ways of getting another's that end in a refusal. `docs/threats.md`, row 165.
+//! ways of getting another's that end in a refusal. `docs/threats.md`, row 131.
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ fn on_node(name: &str, slice: &Arc<PodSlice>, node: &str) -> Arc<PodSlice> {
     let (namespace, name, uid) = ("shop".to_owned(), name.to_owned(), slice.uid.clone());
     let endpoint = Endpoint { namespace, name, uid, variables };
     let own = OnNode { node: node.to_owned(), endpoint };
-    Arc::new(PodSlice { on_node: Some(Arc::new(own)), ..PodSlice::clone(slice) })
+    let on_node = Some(Arc::new(own));
+    Arc::new(PodSlice { is_of_node: true, on_node, ..PodSlice::clone(slice) })
 }
 
 /// `cache` and `queue` on node n1, `far` on n2, and `droid` with a sidecar, on any.
@@ -187,8 +188,10 @@ async fn to_any_other_token_the_header_means_nothing() {
     for pods in [&["shop/cache/uid-cache"][..], &["shop/leia/uid-leia"], &["nonsense"], &[]] {
         let stream = open(&agent, "droid", pods).await.expect("let in");
         assert_eq!(own_address(stream).await, "10.0.0.1", "{pods:?}");
-        let stream = open(&agent, "cache", pods).await.expect("let in");
-        assert_eq!(own_address(stream).await, "10.0.1.1", "its own slice, {pods:?}");
+        // What a pod refuses, its node's proxy would not be sent.
+        let refused = open(&agent, "cache", pods).await.err().expect("a refusal");
+        assert_eq!(refused.code(), Code::PermissionDenied, "{pods:?}: {refused:?}");
+        assert!(refused.message().contains("its node's proxy serves it"), "{refused:?}");
     }
     agent.stop().await;
 }

@@ -63,6 +63,7 @@ pub(crate) fn slice(uid: &str, address: &str, peer: (u64, &str)) -> Arc<PodSlice
         services: Arc::default(),
         peers: Arc::new([(peer.parse().expect("an address"), number)].into()),
         addresses: [(address.parse().expect("an address"), Some(number + 1000))].into(),
+        is_of_node: false,
         on_node: None,
         warnings: Vec::new(),
     })

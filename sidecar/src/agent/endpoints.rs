@@ -90,3 +90,6 @@ fn answer(
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

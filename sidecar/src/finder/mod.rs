@@ -77,15 +77,17 @@ impl Finder {
         let mut following = JoinSet::new();
         following.spawn(agent::follow_endpoints(config.agent, config.keepalive, telling));
         tokio::pin!(shutdown);
+        let mut taken: Option<Arc<[Endpoint]>> = None;
         loop {
-            let news = told.has_changed().unwrap_or(false);
-            let endpoints = told.borrow_and_update().clone().filter(|_| news);
-            if let Some(endpoints) = &endpoints {
+            let latest = told.borrow_and_update().clone();
+            let is_taken = latest.as_ref().map(Arc::as_ptr) == taken.as_ref().map(Arc::as_ptr);
+            if let Some(endpoints) = latest.as_ref().filter(|_| !is_taken) {
                 book.take(endpoints);
             }
             let pause = book.look(&search, &mut folder, Instant::now())?.min(EVERY);
-            if endpoints.is_some() {
+            if !is_taken {
                 folder.listed(&book.uids())?;
+                taken = latest;
             }
             tokio::select! {
                 () = &mut shutdown => return Ok(()),

@@ -122,5 +122,9 @@ pub(super) fn find(directory: &Directory, identity: &Identity) -> Result<Arc<Fee
     if feed.service_account != identity.service_account {
         return Err(refused("the token is of another service account than the pod's"));
     }
+    // A program of the pod could have its node's proxy miss a policy by refusing it first.
+    if feed.is_of_node {
+        return Err(refused("its node's proxy serves it, and asks by its own token"));
+    }
     Ok(feed)
 }

@@ -48,6 +48,7 @@ fn who_waits_and_has_an_address_is_served_by_its_node() {
     ] {
         let pod = pod(containers, more, status);
         assert!(pod.on_node.is_none(), "{containers} {more} {status}");
+        assert_eq!(pod.is_of_node, containers == "{name: remora}", "{containers}");
         assert_eq!(pod.is_injected, containers.contains("remora"), "{containers}");
     }
 }
