@@ -2,7 +2,6 @@
 //! Nobody has to enter a network for that, nor to have the right to.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,8 +17,8 @@ const MAX_TABLE: u64 = 256 << 10;
 ///
 /// # Errors
 /// The system's; the process may have ended.
-pub(super) fn of(process: &Path) -> io::Result<BTreeSet<IpAddr>> {
-    let mut all: BTreeSet<IpAddr> = local_v4(&table(&process.join("net/fib_trie"))?).collect();
+pub(super) fn of(process: &Path) -> io::Result<Vec<IpAddr>> {
+    let mut all: Vec<IpAddr> = local_v4(&table(&process.join("net/fib_trie"))?).collect();
     match table(&process.join("net/if_inet6")) {
         Ok(text) => all.extend(local_v6(&text)),
         // A node without IPv6 has no such table.

@@ -41,8 +41,11 @@ impl Stage {
         let proc = self.root.path().to_owned();
         let search = Search { node: inode(&proc.join("1")).ok(), proc };
         let ips = [ip.parse().unwrap()];
-        let found = search.find(&[(uid, &ips[..])].into()).unwrap();
-        found.get(uid).map(|found| found.pid)
+        // Others before and after it.
+        let others = [("0", &ips[..]), (uid, &ips), ("z", &ips)];
+        let found = search.find(&others).unwrap();
+        assert_eq!((found[0], found[2]), (None, None));
+        found[1].map(|found| found.pid)
     }
 }
 
@@ -107,5 +110,5 @@ fn this_nodes_processes_can_be_looked_at() {
     let search = Search::new();
     let own = std::process::id();
     assert!(started(&search.folder(own)).is_some());
-    assert_eq!(search.find(&BTreeMap::new()).unwrap(), BTreeMap::new());
+    assert_eq!(search.find(&[]).unwrap(), []);
 }
