@@ -73,6 +73,19 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_read_up_to_its_cap_and_not_beyond() {
+        let process = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(process.path().join("net")).unwrap();
+        let entry = "|-- 10.0.0.7\n /32 host LOCAL";
+        let most = usize::try_from(MAX_TABLE).unwrap() - entry.len();
+        for (before, found) in [(most, 1), (most + 1, 0)] {
+            let text = format!("{}{entry}", "\n".repeat(before));
+            std::fs::write(process.path().join("net/fib_trie"), text).unwrap();
+            assert_eq!(of(process.path()).unwrap().len(), found, "{before} bytes before it");
+        }
+    }
+
+    #[test]
     fn this_network_has_its_loopback() {
         let own = of(Path::new("/proc/self")).unwrap();
         assert!(own.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)), "{own:?}");
