@@ -2,7 +2,6 @@
 //! Nobody has to enter a network for that, nor to have the right to.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,8 +17,8 @@ const MAX_TABLE: u64 = 256 << 10;
 ///
 /// # Errors
 /// The system's; the process may have ended.
-pub(super) fn of(process: &Path) -> io::Result<BTreeSet<IpAddr>> {
-    let mut all: BTreeSet<IpAddr> = local_v4(&table(&process.join("net/fib_trie"))?).collect();
+pub(super) fn of(process: &Path) -> io::Result<Vec<IpAddr>> {
+    let mut all: Vec<IpAddr> = local_v4(&table(&process.join("net/fib_trie"))?).collect();
     match table(&process.join("net/if_inet6")) {
         Ok(text) => all.extend(local_v6(&text)),
         // A node without IPv6 has no such table.
@@ -71,6 +70,19 @@ mod tests {
             fe80 02 40 20 80 eth0\n\nxx000000000000000000000000000007 02 40 00 80 eth0\n";
         let found: Vec<_> = local_v6(text).collect();
         assert_eq!(found, ["fd00::7".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn a_table_is_read_up_to_its_cap_and_not_beyond() {
+        let process = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(process.path().join("net")).unwrap();
+        let entry = "|-- 10.0.0.7\n /32 host LOCAL";
+        let most = usize::try_from(MAX_TABLE).unwrap() - entry.len();
+        for (before, found) in [(most, 1), (most + 1, 0)] {
+            let text = format!("{}{entry}", "\n".repeat(before));
+            std::fs::write(process.path().join("net/fib_trie"), text).unwrap();
+            assert_eq!(of(process.path()).unwrap().len(), found, "{before} bytes before it");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -92,12 +92,14 @@ impl Known {
 
 impl Book {
     /// What an earlier run has left: the variables of each pod.
-    pub(super) fn new(earlier: BTreeMap<String, BTreeMap<String, String>>) -> Self {
-        let known = |(uid, variables): (String, _)| {
-            let known = Known::read(&uid, variables).ok()?;
-            Some((uid, known))
-        };
-        Self(earlier.into_iter().filter_map(known).collect())
+    pub(super) fn new(earlier: Vec<(String, BTreeMap<String, String>)>) -> Self {
+        let mut pods = BTreeMap::new();
+        for (uid, variables) in earlier {
+            if let Ok(known) = Known::read(&uid, variables) {
+                pods.insert(uid, known);
+            }
+        }
+        Self(pods)
     }
 
     /// Makes these the pods that there are. What is known of those that were
@@ -124,9 +126,9 @@ impl Book {
         }
     }
 
-    /// The uids of all pods.
-    pub(super) fn uids(&self) -> BTreeSet<&str> {
-        self.0.keys().map(String::as_str).collect()
+    /// Whether this is the uid of one of them.
+    pub(super) fn has(&self, uid: &str) -> bool {
+        self.0.contains_key(uid)
     }
 
     /// Looks after every network, and has the folder say where they are. Gives
@@ -148,7 +150,7 @@ impl Book {
         if self.0.values().any(|known| known.is_due(now)) {
             self.search(search, now)?;
         }
-        folder.keep_only(&self.uids())?;
+        folder.keep_only(self)?;
         for (uid, known) in &mut self.0 {
             if !std::mem::take(&mut known.is_news) {
                 continue;
@@ -170,11 +172,13 @@ impl Book {
     /// Looks for all networks that are missing: one look is as dear as for one.
     fn search(&mut self, search: &Search, now: Instant) -> Result<(), FinderError> {
         let missing = self.0.iter().filter(|(_, known)| known.found.is_none());
-        let missing = missing.map(|(uid, known)| (uid.as_str(), known.addresses.as_slice()));
-        let found = search.find(&missing.collect()).map_err(FinderError::Processes)?;
-        for (uid, known) in &mut self.0 {
-            match found.get(uid) {
-                Some(found) => known.found(*found),
+        let missing: Vec<(&str, &[IpAddr])> =
+            missing.map(|(uid, known)| (uid.as_str(), known.addresses.as_slice())).collect();
+        let found = search.find(&missing).map_err(FinderError::Processes)?;
+        let missing = self.0.values_mut().filter(|known| known.found.is_none());
+        for (known, found) in missing.zip(found) {
+            match found {
+                Some(found) => known.found(found),
                 None if known.is_due(now) => known.missed(now),
                 None => {}
             }

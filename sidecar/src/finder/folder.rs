@@ -5,14 +5,14 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ffi::OsStr,
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
-use super::FinderError;
+use super::{FinderError, book::Book};
 use crate::node;
 
 /// What ends the names of files.
@@ -69,7 +69,7 @@ impl Folder {
     }
 
     /// The variables that the agent has given each pod of an earlier run.
-    pub(super) fn earlier(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+    pub(super) fn earlier(&self) -> Vec<(String, BTreeMap<String, String>)> {
         let read = |(uid, text): (&String, &Vec<u8>)| {
             let file: node::File = serde_json::from_slice(text).ok()?;
             let is_told = |name: &String| name != SNAPSHOT && !self.own.contains_key(name);
@@ -126,8 +126,8 @@ impl Folder {
     ///
     /// # Errors
     /// [`FinderError::Folder`]
-    pub(super) fn keep_only(&mut self, uids: &BTreeSet<&str>) -> Result<(), FinderError> {
-        let others = self.files.keys().filter(|uid| !uids.contains(uid.as_str()));
+    pub(super) fn keep_only(&mut self, book: &Book) -> Result<(), FinderError> {
+        let others = self.files.keys().filter(|uid| !book.has(uid));
         let others: Vec<String> = others.cloned().collect();
         others.iter().try_for_each(|uid| self.remove(uid))
     }
@@ -137,11 +137,11 @@ impl Folder {
     ///
     /// # Errors
     /// [`FinderError::Folder`]
-    pub(super) fn listed(&self, uids: &BTreeSet<&str>) -> Result<(), FinderError> {
+    pub(super) fn listed(&self, book: &Book) -> Result<(), FinderError> {
         if let Some(snapshots) = &self.snapshots {
             for entry in fs::read_dir(snapshots).map_err(failed(snapshots))? {
                 let path = entry.map_err(failed(snapshots))?.path();
-                if named(&path).is_none_or(|uid| !uids.contains(uid)) {
+                if named(&path).is_none_or(|uid| !book.has(uid)) {
                     removed(fs::remove_file(&path)).map_err(failed(&path))?;
                 }
             }

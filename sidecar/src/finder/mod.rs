@@ -86,7 +86,7 @@ impl Finder {
             }
             let pause = book.look(&search, &mut folder, Instant::now())?.min(EVERY);
             if !is_taken {
-                folder.listed(&book.uids())?;
+                folder.listed(&book)?;
                 taken = latest;
             }
             tokio::select! {

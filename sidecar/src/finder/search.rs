@@ -7,7 +7,6 @@
 //! comes later, and could not gain by coming first: what is closed then is its pod.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read as _},
     net::IpAddr,
@@ -50,28 +49,22 @@ impl Search {
         Self { proc, node }
     }
 
-    /// The networks of these pods, by their uids; those of them that there are.
+    /// The networks of these pods, in their order, which is that of their uids;
+    /// none of those that have none.
     ///
     /// # Errors
     /// There is no `/proc`.
-    pub(super) fn find(
-        &self,
-        pods: &BTreeMap<&str, &[IpAddr]>,
-    ) -> io::Result<BTreeMap<String, Found>> {
-        let mut networks: BTreeMap<String, BTreeMap<u64, Found>> = BTreeMap::new();
+    pub(super) fn find(&self, pods: &[(&str, &[IpAddr])]) -> io::Result<Vec<Option<Found>>> {
+        let mut candidates: Vec<Vec<Found>> = vec![Vec::new(); pods.len()];
         for entry in fs::read_dir(&self.proc)? {
             let name = entry?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
             // One that cannot be read has ended.
-            let Some((uid, found)) = self.process(pid, pods) else { continue };
-            let oldest = networks.entry(uid).or_default().entry(found.inode).or_insert(found);
-            *oldest = found.min(*oldest);
+            let Some((place, found)) = self.process(pid, pods) else { continue };
+            candidates.get_mut(place).into_iter().for_each(|own| own.push(found));
         }
-        let own = networks.into_iter().filter_map(|(uid, networks)| {
-            let addresses = pods.get(uid.as_str())?;
-            Some((uid, self.choose(networks.into_values().collect(), addresses)?))
-        });
-        Ok(own.collect())
+        let own = candidates.into_iter().zip(pods);
+        Ok(own.map(|(candidates, (_, addresses))| self.choose(candidates, addresses)).collect())
     }
 
     /// Whether the network is still there, and still that process's.
@@ -86,27 +79,36 @@ impl Search {
         self.folder(found.pid).join("ns/net")
     }
 
-    fn process(&self, pid: u32, pods: &BTreeMap<&str, &[IpAddr]>) -> Option<(String, Found)> {
+    /// A process of one of these pods, with that one's place among them.
+    fn process(&self, pid: u32, pods: &[(&str, &[IpAddr])]) -> Option<(usize, Found)> {
         let process = self.folder(pid);
         let uid = cgroup::pod(&text(&process.join("cgroup"))?)?;
-        if !pods.contains_key(uid.as_str()) {
-            return None;
-        }
+        let place = pods.binary_search_by(|(own, _)| (*own).cmp(&uid)).ok()?;
         let started = started(&process)?;
         let inode = inode(&process).ok().filter(|inode| Some(*inode) != self.node)?;
-        Some((uid, Found { started, pid, inode }))
+        Some((place, Found { started, pid, inode }))
     }
 
-    fn choose(&self, mut networks: Vec<Found>, addresses: &[IpAddr]) -> Option<Found> {
-        let wanted: BTreeSet<IpAddr> = addresses.iter().copied().collect();
-        networks.sort_unstable();
-        networks.into_iter().take(MAX_NETWORKS).find(|found| {
-            let has = addresses::of(&self.folder(found.pid));
+    /// The oldest process in a network with all of the pod's addresses.
+    fn choose(&self, mut processes: Vec<Found>, addresses: &[IpAddr]) -> Option<Found> {
+        processes.sort_unstable();
+        let mut seen = Vec::new();
+        for found in processes {
+            if seen.contains(&found.inode) {
+                continue;
+            }
+            seen.push(found.inode);
+            if seen.len() > MAX_NETWORKS {
+                return None;
+            }
+            let own = addresses::of(&self.folder(found.pid)).unwrap_or_default();
+            let has_all = !addresses.is_empty() && addresses.iter().all(|ip| own.contains(ip));
             // Last, since a number may have become another process's meanwhile.
-            !wanted.is_empty()
-                && has.is_ok_and(|has| wanted.is_subset(&has))
-                && self.is_there(found)
-        })
+            if has_all && self.is_there(&found) {
+                return Some(found);
+            }
+        }
+        None
     }
 
     fn folder(&self, pid: u32) -> PathBuf {

@@ -51,7 +51,7 @@ fn a_file_says_what_the_agent_has_told_and_how_to_reach_it() {
     assert_eq!(file.variables, expected, "whatever a pod would have it be");
     assert_eq!(names(&endpoints), [format!("{UID}.json")]);
     let earlier = open(&root).earlier();
-    assert_eq!(earlier, [(UID.to_owned(), map(&[("REMORA_POD_NAME", "cache")]))].into());
+    assert_eq!(earlier, [(UID.to_owned(), map(&[("REMORA_POD_NAME", "cache")]))]);
     assert!(folder.put(UID, (network, 4712), &told).unwrap(), "another network");
     folder.remove(UID).unwrap();
     folder.remove(UID).unwrap();
@@ -69,15 +69,15 @@ fn who_is_gone_leaves_nothing_behind() {
     }
     fs::write(snapshots.join(format!("{OTHER}.tmp")), "").unwrap();
     assert!(!is_listed(&endpoints));
-    let uids = BTreeSet::from([UID]);
-    folder.keep_only(&uids).unwrap();
+    let book = Book::new(vec![(UID.to_owned(), map(&[("REMORA_POD_IPS", "10.0.0.7")]))]);
+    folder.keep_only(&book).unwrap();
     assert_eq!(names(&snapshots).len(), 3, "until the agent has told of all");
-    folder.listed(&uids).unwrap();
+    folder.listed(&book).unwrap();
     assert!(is_listed(&endpoints));
     assert_eq!(names(&endpoints), [".listed".to_owned(), format!("{UID}.json")]);
     assert_eq!(names(&snapshots), [UID]);
     // Another run has not been told yet.
     let folder = open(&root);
     assert!(!is_listed(&endpoints));
-    assert_eq!(folder.earlier().into_keys().collect::<Vec<_>>(), [UID]);
+    assert_eq!(folder.earlier(), [(UID.to_owned(), BTreeMap::new())]);
 }

@@ -41,8 +41,11 @@ impl Stage {
         let proc = self.root.path().to_owned();
         let search = Search { node: inode(&proc.join("1")).ok(), proc };
         let ips = [ip.parse().unwrap()];
-        let found = search.find(&[(uid, &ips[..])].into()).unwrap();
-        found.get(uid).map(|found| found.pid)
+        // Others before and after it.
+        let others = [("0", &ips[..]), (uid, &ips), ("z", &ips)];
+        let found = search.find(&others).unwrap();
+        assert_eq!((found[0], found[2]), (None, None));
+        found[1].map(|found| found.pid)
     }
 }
 
@@ -88,6 +91,19 @@ fn a_pod_with_networks_without_end_is_not_looked_into_without_end() {
 }
 
 #[test]
+fn what_is_told_of_a_process_is_read_up_to_its_cap_and_not_beyond() {
+    let stage = Stage::new();
+    stage.process(20, "pause", 200, "", "own", "10.0.0.7");
+    let (line, end) = (format!("0::/kubepods/pod{UID}"), "4::/\n");
+    let most = usize::try_from(MAX_FILE).unwrap() - line.len() - end.len();
+    for (padding, found) in [(most, Some(20)), (most + 1, None)] {
+        let text = format!("4:{}:/\n{line}", "x".repeat(padding));
+        fs::write(stage.root.path().join("20/cgroup"), &text).unwrap();
+        assert_eq!(stage.find(UID, "10.0.0.7"), found, "{} bytes", text.len());
+    }
+}
+
+#[test]
 fn a_process_that_is_another_by_now_is_no_longer_the_pods() {
     let stage = Stage::new();
     stage.process(20, "pause", 200, &group(UID), "own", "10.0.0.7");
@@ -107,5 +123,5 @@ fn this_nodes_processes_can_be_looked_at() {
     let search = Search::new();
     let own = std::process::id();
     assert!(started(&search.folder(own)).is_some());
-    assert_eq!(search.find(&BTreeMap::new()).unwrap(), BTreeMap::new());
+    assert_eq!(search.find(&[]).unwrap(), []);
 }
