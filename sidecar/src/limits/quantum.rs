@@ -10,8 +10,9 @@ use tokio::task::yield_now;
 /// than a millisecond.
 pub const REQUEST_QUANTUM: usize = 4 << 10;
 
-/// Bytes of replies in a turn. They are looked at, but not judged.
-pub const REPLY_QUANTUM: usize = 16 << 10;
+/// Bytes of replies in a turn. They are looked at, but not judged; of large
+/// ones next to nothing is looked at.
+pub const REPLY_QUANTUM: usize = 128 << 10;
 
 /// Bytes in a turn that nobody looks at.
 pub const MOVED_QUANTUM: usize = 1 << 20;
