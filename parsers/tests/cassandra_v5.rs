@@ -3,7 +3,7 @@
 mod support;
 
 use remora_parsers::{
-    Blame, Direction, Verdict,
+    Blame, Direction,
     cassandra::{MAX_PAYLOAD, MAX_WHOLE_BYTES, PROTOCOL, Segments},
     codec::{Codec, Decoded},
 };
@@ -35,29 +35,10 @@ fn heard(wire: &[u8]) -> Vec<u8> {
     all
 }
 
-fn opened() -> Conversation {
-    let host =
-        Watcher::deciding(
-            |request| {
-                if request.contains("=secret") { Verdict::Deny } else { Verdict::Allow }
-            },
-        );
-    let mut it = Conversation::new(&PROTOCOL, host);
-    it.client(startup(5, &[CQL])).server(ready(5));
-    assert_eq!(it.to_client, ready(5), "the answer to STARTUP has no segment yet");
-    it.to_server.clear();
-    it.to_client.clear();
-    it
-}
-
-fn denied(stream: i16, what: &str) -> Vec<u8> {
-    error(5, stream, 0x2100, &format!("{what} is denied: no policy allows it"), b"")
-}
-
 #[test]
 fn behind_a_codec_it_rests_when_the_parser_does() {
     let (mut client, mut server) = (Side::default(), Side::default());
-    let mut it = opened();
+    let mut it = opened(5);
     assert!(it.at_rest());
     let asked = client.says(query(5, 1, "SELECT * FROM pub.t"));
     it.client(&asked[..9]);
@@ -74,11 +55,11 @@ fn requests_are_decoded_judged_and_encoded() {
     let all = [query(5, 1, "SELECT * FROM pub.t"), query(5, 2, "SELECT * FROM secret.t")].concat();
     let wire = client.says(all);
     for cut in 1..wire.len() {
-        let mut it = opened();
+        let mut it = opened(5);
         it.client(&wire[..cut]).client(&wire[cut..]);
         assert_eq!(it.closed, None);
         assert_eq!(heard(&it.to_server), query(5, 1, "SELECT * FROM pub.t"), "cut at {cut}");
-        assert_eq!(heard(&it.to_client), denied(2, "select on secret.t"));
+        assert_eq!(heard(&it.to_client), denied(5, 2, "select on secret.t"));
         let reply = Side::default().says(void(5, 1));
         it.to_client.clear();
         reply.chunks(3).for_each(|piece| {
@@ -104,17 +85,17 @@ fn the_first_request_behind_startup_may_come_with_it() {
 fn what_is_no_segment_closes() {
     let wire = Side::default().says(query(5, 1, "SELECT * FROM pub.t"));
     for (at, bit) in [(0, 1), (2, 4), (4, 1), (20, 1), (wire.len() - 1, 1)] {
-        let mut it = opened();
+        let mut it = opened(5);
         let mut damaged = wire.clone();
         damaged[at] ^= bit;
         it.client(damaged);
         assert_eq!(it.closed.map(|fault| fault.blame), Some(Blame::Client));
         assert!(it.to_server.is_empty());
     }
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(query(5, 1, "SELECT * FROM pub.t"));
     assert_eq!(it.reason(), "a segment whose header is damaged");
-    let mut it = opened();
+    let mut it = opened(5);
     it.server(void(5, 1));
     assert_eq!(it.closed.map(|fault| fault.blame), Some(Blame::Server));
 }
@@ -125,14 +106,14 @@ fn long_envelopes_stream_through_segments() {
     let rows = envelope(0x85, 1, RESULT, &[&2u32.to_be_bytes()[..], &vec![7; 1 << 20]].concat());
     let wire = Side::default().says(&rows);
     let mut client = Side::default();
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(client.says(query(5, 1, "SELECT * FROM pub.t")));
     it.server(&wire[..300_000]);
     assert!(it.held() < 2 * MAX_PAYLOAD && it.to_client.len() > 200_000, "it streams");
     it.client(client.says(query(5, 2, "SELECT * FROM secret.t")));
     it.server(&wire[300_000..]);
     let heard = heard(&it.to_client);
-    assert!(heard == [rows, denied(2, "select on secret.t")].concat());
+    assert!(heard == [rows, denied(5, 2, "select on secret.t")].concat());
 
     // And a request's long values.
     let text = long(b"INSERT INTO pub.t (a) VALUES (?)");
@@ -157,11 +138,11 @@ fn row_54_a_request_may_name_its_keyspace() {
         ("SELECT * FROM t", "secret", "Deny query_action=select query_table=secret.t"),
         ("SELECT * FROM pub.t", "secret", "Allow query_action=select query_table=pub.t"),
     ] {
-        let mut it = opened();
+        let mut it = opened(5);
         it.client(Side::default().says(with(text, keyspace)));
         assert_eq!((it.host.log, it.closed), (vec![log.to_owned()], None));
     }
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(Side::default().says(with("SELECT * FROM t", "a.b")));
     assert_eq!(it.reason(), "a keyspace that is none");
     // Of PREPARE and BATCH likewise; EXECUTE has its PREPARE's.
@@ -177,12 +158,12 @@ fn row_54_a_request_may_name_its_keyspace() {
         (PREPARE, prepare, "Deny opcode=prepare query_action=select query_table=secret.t"),
         (BATCH, batch, "Deny opcode=batch query_action=delete query_table=secret.t"),
     ] {
-        let mut it = opened();
+        let mut it = opened(5);
         it.client(Side::default().says(envelope(5, 1, opcode, &body)));
         assert_eq!((it.host.log, it.closed), (vec![log.to_owned()], None));
     }
     let execute = [&short(b"id")[..], &short(b"m"), b"\0\x01\0\0\0\x80", &string("pub")].concat();
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(Side::default().says(envelope(5, 1, EXECUTE, &execute)));
     assert_eq!(it.reason(), "EXECUTE with a keyspace");
 }
@@ -197,11 +178,11 @@ fn a_keyspace_behind_long_values_has_a_cap() {
         envelope(5, 1, QUERY, &[&text[..], &options.concat()].concat())
     };
     let most = MAX_WHOLE_BYTES - (with(0).len() - 9);
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(Side::default().says(with(most)));
     assert_eq!(it.host.log, ["Deny query_action=insert query_table=secret.t"]);
     assert!(it.closed.is_none() && it.to_server.is_empty());
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(Side::default().says(with(most + 1)));
     assert_eq!(it.host.refused.len(), 1);
     assert!(it.closed.is_none() && it.to_server.is_empty());
@@ -210,7 +191,7 @@ fn a_keyspace_behind_long_values_has_a_cap() {
 #[test]
 fn prepared_statements_have_two_ids() {
     let (mut client, mut server) = (Side::default(), Side::default());
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(client.says(prepare(5, 1, "SELECT * FROM pub.t")));
     it.server(server.says(prepared(5, 1, b"id"))).client(client.says(execute(5, 2, b"id")));
     assert!(heard(&it.to_server).ends_with(&execute(5, 2, b"id")));
@@ -222,14 +203,14 @@ fn prepared_statements_have_two_ids() {
 #[test]
 fn an_end_inside_a_segment_or_an_envelope_is_none() {
     let wire = Side::default().says(query(5, 1, "SELECT * FROM pub.t"));
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(&wire[..9]).end(Direction::Request);
     assert_eq!(it.reason(), "the stream ends inside a message");
     let long = envelope(5, 1, QUERY, &vec![0; 200_000]);
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(Side::default().says(&long[..150_000])).end(Direction::Request);
     assert!(it.closed.is_some());
-    let mut it = opened();
+    let mut it = opened(5);
     it.client(&wire).end(Direction::Request);
     assert_eq!(it.closed, None);
 }

@@ -52,7 +52,7 @@ pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_PROGRAM_BYTES, PatternError};
 pub use peers::{Cidr, ObjectSelector, Peer, Peers};
 pub use prefix::{Prefix, PrefixError};
 #[cfg(feature = "yaml")]
-pub use read::{is_policy, read_policy};
+pub use read::{is_policy, read_cidr_group, read_policy};
 pub use refusal::{Closed, PolicyError, Reading, RefusedPolicy};
 pub use selector::{Key, Operator, Requirement, Selector, Source};
 pub use set::{Inserted, PolicySet};

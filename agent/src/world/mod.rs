@@ -7,7 +7,6 @@
 
 mod addresses;
 mod catalog;
-mod cidr_group;
 mod documents;
 mod groups;
 mod holdback;

@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use remora_manifest::{Field, FieldError, Node};
 use remora_policy::Prefix;
 
-use super::pod::{checked, is_subdomain};
-
 /// What a node's object says of what matters here.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct ClusterNode {
@@ -18,10 +16,6 @@ pub(super) struct ClusterNode {
 }
 
 impl ClusterNode {
-    pub(super) fn read_name(document: &Node) -> Result<String, FieldError> {
-        checked(&Field::root(document).require("metadata")?.require("name")?, is_subdomain)
-    }
-
     pub(super) fn read(document: &Node) -> Result<Self, FieldError> {
         let root = Field::root(document);
         let mut node = Self::default();

@@ -4,11 +4,12 @@ use std::fmt;
 
 use remora_manifest::{FieldError, Node};
 use remora_parsers::Registry;
-use remora_policy::{CidrGroup, PolicyKind, PolicyName, Reading, is_policy, read_policy};
+use remora_policy::{
+    CidrGroup, PolicyKind, PolicyName, Reading, is_policy, read_cidr_group, read_policy,
+};
 
-use super::cidr_group;
 use super::node::ClusterNode;
-use super::pod::{Namespace, Pod, PodKey};
+use super::pod::{Namespace, Pod, PodKey, cluster_wide_name};
 use super::service::{EndpointSlice, Service, ServiceKey};
 use super::shelf::Named;
 
@@ -104,14 +105,14 @@ impl Object {
             }),
             ("v1", "Namespace") => Namespace::read_name(node)
                 .map(|key| Content::Namespace(named(key, Namespace::read(node), revision))),
-            ("v1", "Node") => ClusterNode::read_name(node)
+            ("v1", "Node") => cluster_wide_name(node)
                 .map(|key| Content::Node(named(key, ClusterNode::read(node), revision))),
             ("v1", "Service") => ServiceKey::read(node)
                 .map(|key| Content::Service(named(key, Service::read(node), revision))),
             ("discovery.k8s.io/v1", "EndpointSlice") => ServiceKey::read(node)
                 .map(|key| Content::EndpointSlice(named(key, EndpointSlice::read(node), revision))),
-            ("cilium.io/v2", "CiliumCIDRGroup") => cidr_group::read_name(node)
-                .map(|key| Content::CidrGroup(named(key, cidr_group::read(node), revision))),
+            ("cilium.io/v2", "CiliumCIDRGroup") => cluster_wide_name(node)
+                .map(|key| Content::CidrGroup(named(key, read_cidr_group(node), revision))),
             (_, kind) => Ok(Content::Other(kind.to_owned())),
         };
         Self(read.unwrap_or_else(|error| Content::Nameless(error.to_string())))

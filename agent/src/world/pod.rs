@@ -220,13 +220,18 @@ fn is_injected(spec: &Field<'_>) -> Result<bool, FieldError> {
     Ok(containers.items()?.any(is_ours))
 }
 
-pub(super) fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
+fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {
     let name = field.string()?;
     if is_valid(name) {
         return Ok(name.to_owned());
     }
     let problem = format!("`{name}` is no name that Kubernetes allows here");
     Err(field.error(problem, "write lower-case letters, digits, `-` and, in a pod's name, `.`"))
+}
+
+/// The name of an object that is in no namespace.
+pub(super) fn cluster_wide_name(document: &Node) -> Result<String, FieldError> {
+    checked(&Field::root(document).require("metadata")?.require("name")?, is_subdomain)
 }
 
 /// RFC 1123 section 2.1, as Kubernetes has it. The names become names of
@@ -240,6 +245,6 @@ fn is_label(name: &str) -> bool {
         && bytes.last().is_some_and(|c| is_word(*c))
 }
 
-pub(super) fn is_subdomain(name: &str) -> bool {
+fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }

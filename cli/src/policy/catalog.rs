@@ -1,7 +1,7 @@
 //! What policies name by reference, from manifests: CIDR groups and Services.
 
 use remora_manifest::{Field, FieldError, Node};
-use remora_policy::{Catalog, CidrGroup, Labels, Prefix, ServiceBackends};
+use remora_policy::{Catalog, Labels, ServiceBackends, read_cidr_group};
 
 use super::pods::{Pairs, metadata};
 
@@ -12,15 +12,15 @@ pub(super) fn read(nodes: &[Node]) -> Result<Catalog, FieldError> {
     for node in nodes {
         match node.get("kind").and_then(Node::as_str) {
             Some("CiliumCIDRGroup") => {
-                let (_, name, labels) = metadata(node)?;
-                let group = CidrGroup { labels: own(&labels), prefixes: prefixes(node)? };
-                catalog.groups.insert(name, Some(group));
+                let (_, name, _) = metadata(node)?;
+                catalog.groups.insert(name, Some(read_cidr_group(node)?));
             }
             Some("Service") => {
                 let (namespace, name, labels) = metadata(node)?;
                 let Some(selector) = selector(node)? else { continue };
+                let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
                 let backends = ServiceBackends {
-                    labels: own(&labels),
+                    labels: Labels::of_object(labels),
                     selector: Some(selector),
                     ..ServiceBackends::default()
                 };
@@ -30,19 +30,6 @@ pub(super) fn read(nodes: &[Node]) -> Result<Catalog, FieldError> {
         }
     }
     Ok(catalog)
-}
-
-fn own(labels: &Pairs) -> Labels {
-    Labels::of_object(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))
-}
-
-fn prefixes(node: &Node) -> Result<Vec<Prefix>, FieldError> {
-    let list = Field::root(node).require("spec")?.require("externalCIDRs")?;
-    let prefix = |item: Field<'_>| {
-        let remedy = "write ranges of addresses such as 192.0.2.0/24";
-        Prefix::read(item.string()?).map_err(|error| item.error(error.to_string(), remedy))
-    };
-    list.items()?.map(prefix).collect()
 }
 
 fn selector(node: &Node) -> Result<Option<Pairs>, FieldError> {

@@ -21,6 +21,13 @@ pub(crate) enum Command {
         /// Where to listen
         port: u16,
     },
+    /// Give one proxy its certificate, in a pod, as Linkerd's identity service does
+    Certify {
+        /// Where to listen, on loopback
+        port: u16,
+        /// The certificate, in DER
+        certificate: PathBuf,
+    },
 }
 
 /// What is measured, and where the report goes.

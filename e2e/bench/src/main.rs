@@ -3,6 +3,7 @@
 
 mod args;
 mod budget;
+mod certify;
 mod fleet;
 mod footprint;
 mod isolation;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let done = match args::Arguments::parse().command {
         args::Command::Run(options) => run::run(&options),
         args::Command::Serve { port } => serve::run(port),
+        args::Command::Certify { port, certificate } => certify::run(port, &certificate),
     };
     done.unwrap_or_else(|error| {
         eprintln!("remora-bench: {error:#}");

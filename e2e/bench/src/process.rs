@@ -52,7 +52,7 @@ fn field(path: &str, name: &str) -> Result<f64> {
     number.with_context(|| format!("{path} shows no {name}"))
 }
 
-/// A process and its descendants.
+/// A process and those of its descendants that run.
 fn family(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut next = 0;
@@ -61,10 +61,17 @@ fn family(pid: i32) -> Vec<i32> {
         for thread in threads(pid) {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children"));
             let children = children.unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+            let pids = children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+            found.extend(pids.filter(|pid| !has_ended(*pid)));
         }
     }
     found
+}
+
+/// Whether nobody has waited for it yet: it has no memory any more.
+fn has_ended(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:\tZ"))
 }
 
 fn threads(pid: i32) -> Vec<String> {
@@ -87,6 +94,10 @@ mod tests {
         assert!(proportional(this).expect("memory") > 0.0);
         assert!(cpu(this).expect("time") > Duration::ZERO);
         child.kill().expect("killed");
+        while !has_ended(pid) {
+            std::thread::yield_now();
+        }
+        assert!(!family(this).contains(&pid) && resident(this).is_ok(), "nor does it count");
         child.wait().expect("ended");
         assert!(cpu(pid).is_err(), "one that has ended is no measurement of zero");
     }

@@ -59,8 +59,8 @@ impl Extent {
             }
         } else {
             Self {
-                rounds: 7,
-                window: window(200, 2000),
+                rounds: 5,
+                window: window(150, 1200),
                 held: 8000,
                 starts: 9,
                 fleets: &[1, 10, 100, 500],

@@ -91,8 +91,8 @@ impl Client {
     pub(crate) fn reach(&mut self, service: &str) {
         eventually(&format!("{service} leads to its pods"), || match self.open(service) {
             Err(Answer::End(how)) if how != "reset" && how != "closed" => Err(how),
-            Ok(Connection(id)) => {
-                self.tell(&json!({"close": id}));
+            Ok(connection) => {
+                self.close(&connection);
                 Ok(())
             }
             Err(_) => Ok(()),
@@ -132,8 +132,12 @@ impl Client {
             Err(end) => return end,
         };
         let answer = self.ask(&connection, request);
-        self.tell(&json!({"close": connection.0}));
+        self.close(&connection);
         answer
+    }
+
+    fn close(&mut self, connection: &Connection) {
+        self.tell(&json!({"close": connection.0}));
     }
 
     fn tell(&mut self, command: &Value) -> Value {

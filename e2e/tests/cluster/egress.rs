@@ -7,12 +7,13 @@ use crate::{
     stage::Stage,
 };
 
-/// Two servers without a sidecar, each behind a ClusterIP on another port, and
-/// both behind a headless Service.
-const SERVERS: &str = r#"
+/// A server without a sidecar.
+fn server(name: &str) -> String {
+    format!(
+        r#"
 apiVersion: v1
 kind: Pod
-metadata: {name: fleet, labels: {app: fleet, kind: cache}}
+metadata: {{name: {name}, labels: {{app: {name}, kind: cache}}}}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
@@ -20,20 +21,14 @@ spec:
     image: remora-test/memcached:test
     imagePullPolicy: Never
     args: ["--port=11211", "--udp-port=0", "--memory-limit=16", "--threads=1"]
-    securityContext: {runAsUser: 11211, runAsGroup: 11211}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: station, labels: {app: station, kind: cache}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-  - name: memcached
-    image: remora-test/memcached:test
-    imagePullPolicy: Never
-    args: ["--port=11211", "--udp-port=0", "--memory-limit=16", "--threads=1"]
-    securityContext: {runAsUser: 11211, runAsGroup: 11211}
----
+    securityContext: {{runAsUser: 11211, runAsGroup: 11211}}
+"#
+    )
+}
+
+/// The servers `fleet` and `station` are each behind a ClusterIP on another
+/// port, and both behind one; the fleet is behind a headless Service, too.
+const SERVICES: &str = r#"
 apiVersion: v1
 kind: Service
 metadata: {name: fleet}
@@ -92,7 +87,9 @@ spec:
 #[test]
 fn a_pod_calls_the_services_that_it_may_and_no_others() {
     let stage = Stage::set("egress");
-    stage.apply(SERVERS);
+    stage.apply(&server("fleet"));
+    stage.apply(&server("station"));
+    stage.apply(SERVICES);
     stage.apply(BY_ENDPOINTS);
     stage.inject(CLIENT);
     stage.ready("fleet");

@@ -58,10 +58,7 @@ fn the_node_is_denied_as_any_other() {
 fn a_denied_connection_never_reaches_the_app() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let (client, outsider) = (
-        stage.client("client", &json!({"role": "client"})),
-        stage.client("outsider", &json!({"role": "other"})),
-    );
+    let (client, outsider) = stage.client_and_outsider();
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), miss());

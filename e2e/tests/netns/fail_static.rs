@@ -6,7 +6,6 @@ use std::{
 };
 
 use remora_netns::Pod;
-use serde_json::json;
 
 use crate::{
     by_hand::ByHand,
@@ -23,10 +22,7 @@ const KILLS: usize = 100;
 fn a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let (client, outsider) = (
-        stage.client("client", &json!({"role": "client"})),
-        stage.client("outsider", &json!({"role": "other"})),
-    );
+    let (client, outsider) = stage.client_and_outsider();
     let cache = stage.cache(&[]);
     let address = SocketAddr::from((cache.ipv4(), MEMCACHED));
     assert_eq!(ask(&client, address, "get pub:a\r\n"), Answer::Text("END\r\n".into()));
@@ -44,10 +40,7 @@ fn a_sidecar_killed_while_its_agent_is_away_enforces_what_it_did() {
 fn a_hundred_kills_cost_half_a_second_each_at_most() {
     let stage = Stage::set();
     stage.write_policy("cache.yaml", POLICY);
-    let (client, outsider) = (
-        stage.client("client", &json!({"role": "client"})),
-        stage.client("outsider", &json!({"role": "other"})),
-    );
+    let (client, outsider) = stage.client_and_outsider();
     let by_hand = ByHand::set(&stage, &[]);
     let address = by_hand.address();
 

@@ -150,6 +150,14 @@ impl Stage {
         self.run(&pod(name, labels, "idle", &[]))
     }
 
+    /// A client that [`POLICY`] allows, and one that it does not know.
+    pub(crate) fn client_and_outsider(&self) -> (Pod, Pod) {
+        (
+            self.client("client", &json!({"role": "client"})),
+            self.client("outsider", &json!({"role": "other"})),
+        )
+    }
+
     /// Connects and asks as a process of the node does, such as the kubelet.
     pub(crate) fn ask_from_node(&self, to: SocketAddr, request: &str) -> Answer {
         answered(self.node.connect(to), request)

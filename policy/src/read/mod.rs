@@ -1,6 +1,7 @@
 //! Reading policies from manifests: all that is wrong is said at once, with
 //! file, line, field and remedy.
 
+mod cidr_group;
 mod clashes;
 mod document;
 mod peers;
@@ -13,6 +14,7 @@ mod selector;
 use remora_manifest::{Field, Node};
 use remora_parsers::Registry;
 
+pub use self::cidr_group::read_cidr_group;
 use crate::{
     matcher::Patterns,
     model::{Mode, PolicyKind},

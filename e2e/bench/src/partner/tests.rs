@@ -93,6 +93,7 @@ fn the_adapters_here_speak_the_protocol() {
         ("BENCH_MANIFESTS", path("")),
         ("BENCH_SOCKETS", "/sockets".to_owned()),
         ("BENCH_RULES", "3".to_owned()),
+        ("BENCH_TOOL", "/programs/remora-bench".to_owned()),
         ("BENCH_PORT", "16006".to_owned()),
         ("BENCH_APP_PORTS", "11211 6379 5001".to_owned()),
         ("BENCH_POD", "pod".to_owned()),

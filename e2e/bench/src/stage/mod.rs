@@ -6,7 +6,7 @@ mod spot;
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     time::Duration,
@@ -48,7 +48,7 @@ impl Stage {
         for folder in [&manifests, &sockets, &scratch.path().join("programs")] {
             fs::create_dir(folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        let this = std::env::current_exe().context("finding this program")?;
+        let this = env::current_exe().context("finding this program")?;
         let images = Images::new()
             .with(Protocol::Memcached.name(), Image::distro(&["memcached"]))
             .with(Protocol::Redis.name(), Image::distro(&["redis-server"]))
@@ -111,6 +111,7 @@ impl Stage {
             ("BENCH_MANIFESTS", text(&self.manifests())),
             ("BENCH_SOCKETS", text(&self.sockets())),
             ("BENCH_RULES", rules.to_string()),
+            ("BENCH_TOOL", self.reachable(&text(&env::current_exe()?))?),
         ];
         match (partner.about.mode, spots) {
             (Mode::Sidecar, [spot]) => environment.extend(spot.variables(partner.port())),

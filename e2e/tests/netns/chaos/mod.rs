@@ -19,7 +19,6 @@ use std::{
 };
 
 use fastrand::Rng;
-use serde_json::json;
 
 use self::{
     faults::{KINDS, Kind, World},
@@ -72,8 +71,7 @@ fn faults_break_nothing_that_policy_promises() {
 
     let stage = Stage::set();
     stage.write_policy("cache.yaml", &policy(0));
-    let client = stage.client("client", &json!({"role": "client"}));
-    let outsider = stage.client("outsider", &json!({"role": "other"}));
+    let (client, outsider) = stage.client_and_outsider();
     let by_hand = ByHand::set(&stage, &[]).with("REMORA_PEER_SECONDS", "1");
     let verdicts = Verdicts::default();
     let recorder = Recorder::start(&by_hand.cache, &verdicts);
