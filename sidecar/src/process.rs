@@ -79,7 +79,7 @@ impl Process {
 
     /// The access log of an endpoint.
     pub(crate) fn log(&self, config: &Config) -> AccessLog {
-        AccessLog::new(&self.clerk, config.pod.clone(), &config.access_log, self.registry)
+        AccessLog::new(&self.clerk, &config.pod, &config.access_log, self.registry)
     }
 
     /// Follows what all endpoints depend on; for ever.

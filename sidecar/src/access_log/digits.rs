@@ -4,57 +4,45 @@
 use std::{
     fmt::Write as _,
     net::{SocketAddr, SocketAddrV4},
-    str,
 };
 
-/// More than the longest text that is put together here.
-const MOST: usize = 24;
-
-/// ASCII that is put together before it is appended at one go.
-#[derive(Default)]
-pub(super) struct Short {
-    bytes: [u8; MOST],
-    length: usize,
+/// Appends the last digit of a number.
+fn digit(out: &mut String, number: u32) {
+    out.push(char::from_digit(number % 10, 10).unwrap_or('0'));
 }
 
-impl Short {
-    pub(super) fn byte(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
-            self.length = self.length.saturating_add(1);
-        }
-    }
+/// Appends a number of two digits, with a zero before it where it is less.
+pub(super) fn two(out: &mut String, number: u32) {
+    digit(out, number / 10);
+    digit(out, number);
+}
 
-    /// A number, with zeros before it up to `width` digits.
-    pub(super) fn number(&mut self, number: u32, width: u32) {
-        if number >= 10 || width > 1 {
-            self.number(number / 10, width.saturating_sub(1));
-        }
-        self.byte(b'0'.saturating_add(u8::try_from(number % 10).unwrap_or_default()));
-    }
-
-    pub(super) fn append_to(&self, out: &mut String) {
-        let text = self.bytes.get(..self.length).and_then(|text| str::from_utf8(text).ok());
-        out.push_str(text.unwrap_or_default());
-    }
+/// Likewise of three.
+pub(super) fn three(out: &mut String, number: u32) {
+    digit(out, number / 100);
+    two(out, number);
 }
 
 /// Appends a number.
 pub(super) fn number(out: &mut String, number: u32) {
-    let mut digits = Short::default();
-    digits.number(number, 1);
-    digits.append_to(out);
+    match number {
+        0..10 => digit(out, number),
+        10..100 => two(out, number),
+        100..1000 => three(out, number),
+        _ => {
+            self::number(out, number / 1000);
+            three(out, number % 1000);
+        }
+    }
 }
 
 /// Appends a number as sixteen hexadecimal digits.
 pub(super) fn hash(out: &mut String, hash: u64) {
-    let mut digits = Short::default();
     for byte in hash.to_be_bytes() {
         for half in [byte >> 4, byte & 0xf] {
-            digits.byte(if half < 10 { b'0' } else { b'a' - 10 }.saturating_add(half));
+            out.push(char::from_digit(half.into(), 16).unwrap_or('0'));
         }
     }
-    digits.append_to(out);
 }
 
 /// Appends an address and its port.
@@ -67,14 +55,12 @@ pub(super) fn address(out: &mut String, address: SocketAddr) {
 }
 
 fn v4(out: &mut String, address: SocketAddrV4) {
-    let mut text = Short::default();
     let [a, b, c, d] = address.ip().octets();
-    for (octet, after) in [(a, b'.'), (b, b'.'), (c, b'.'), (d, b':')] {
-        text.number(octet.into(), 1);
-        text.byte(after);
+    for (octet, after) in [(a, '.'), (b, '.'), (c, '.'), (d, ':')] {
+        number(out, octet.into());
+        out.push(after);
     }
-    text.number(address.port().into(), 1);
-    text.append_to(out);
+    number(out, address.port().into());
 }
 
 #[cfg(test)]
@@ -89,11 +75,15 @@ mod tests {
 
     #[test]
     fn numbers_look_as_everywhere() {
-        for value in [0, 1, 9, 10, 99, 100, 65_535, 65_536, u32::MAX] {
+        let many = (0..2000).chain([9_999, 10_000, 65_535, 65_536, 999_999, 1_000_000, u32::MAX]);
+        for value in many {
             assert_eq!(written(|out| number(out, value)), value.to_string());
-            let mut padded = Short::default();
-            padded.number(value, 4);
-            assert_eq!(written(|out| padded.append_to(out)), format!("{value:04}"));
+        }
+        for value in [0, 9, 10, 99] {
+            assert_eq!(written(|out| two(out, value)), format!("{value:02}"));
+        }
+        for value in [0, 9, 10, 99, 100, 999] {
+            assert_eq!(written(|out| three(out, value)), format!("{value:03}"));
         }
         for value in [0, 0x0123_4567_89ab_cdef, u64::MAX] {
             assert_eq!(written(|out| hash(out, value)), format!("{value:016x}"));

@@ -19,6 +19,17 @@ pub(super) fn string(out: &mut String, bytes: &[u8], cap: usize) -> bool {
     shown.len() == bytes.len()
 }
 
+/// Likewise a text of ours.
+pub(super) fn string_of(out: &mut String, what: &str, cap: usize) {
+    if what.len() > cap {
+        string(out, what.as_bytes(), cap);
+        return;
+    }
+    out.push('"');
+    text(out, what);
+    out.push('"');
+}
+
 /// Appends text with bytes in between that are none.
 fn mixed(out: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
@@ -57,17 +68,39 @@ impl fmt::Write for Inside<'_> {
 
 /// Appends a text, at one go where all of it stands in a string as it is.
 fn text(out: &mut String, text: &str) {
-    // Without a way out in the middle the compiler looks at many bytes at once.
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+    if is_plain(text.as_bytes()) {
         out.push_str(text);
     } else {
         text.chars().for_each(|char| character(out, char));
     }
 }
 
-/// Whether the byte is a whole character and stands in a string as it is.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
+/// Bytes that are looked at together.
+const TOGETHER: usize = size_of::<u64>();
+
+/// Whether each byte is a whole character and stands in a string as it is:
+/// printable ASCII, but for the quote and the backslash.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    let mut last = [b' '; TOGETHER];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    words.iter().fold(odd(last), |before, word| before | odd(*word)) == 0
+}
+
+/// Not zero if one of the bytes is not plain: in a sum of all of them at once
+/// its highest bit tells. What it lends or borrows is told of its neighbour
+/// only beside it.
+fn odd(bytes: [u8; TOGETHER]) -> u64 {
+    const LOW: u64 = u64::from_ne_bytes([0x01; TOGETHER]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; TOGETHER]);
+    let word = u64::from_ne_bytes(bytes);
+    let is_zero = |word: u64| word.wrapping_sub(LOW) & !word;
+    let same_as = |byte: u8| is_zero(word ^ u64::from_ne_bytes([byte; TOGETHER]));
+    let control = word.wrapping_sub(LOW * u64::from(b' ')) & !word;
+    let above = word | word.wrapping_add(LOW);
+    (control | above | same_as(b'"') | same_as(b'\\')) & HIGH
 }
 
 fn character(out: &mut String, char: char) {
@@ -99,4 +132,24 @@ fn is_layout(char: char) -> bool {
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_not_plain_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let plain = (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
+            for (length, beside) in [(1, b'a'), (8, b' '), (15, b'~'), (17, b'!'), (32, b'[')] {
+                for place in 0..length {
+                    let mut bytes = vec![beside; length];
+                    bytes[place] = byte;
+                    assert_eq!(is_plain(&bytes), plain, "{bytes:?}");
+                }
+            }
+        }
+        assert!(is_plain(b""));
+    }
 }

@@ -76,9 +76,22 @@ pub(crate) struct Event<'a> {
     pub(crate) policy_version: &'a str,
 }
 
+/// Whose records they are, as each of them says it.
+#[derive(Debug)]
+pub(super) struct Of(String);
+
+impl Of {
+    pub(super) fn pod(pod: &Pod) -> Self {
+        let mut text = String::new();
+        member(&mut text, ",\"namespace\":", Some(&pod.namespace));
+        member(&mut text, ",\"pod\":", Some(&pod.name));
+        Self(text)
+    }
+}
+
 impl Event<'_> {
     /// Appends the event as a line of JSON, without its end.
-    pub(super) fn json(&self, out: &mut String, pod: &Pod, hidden: &Hidden, now: SystemTime) {
+    pub(super) fn json(&self, out: &mut String, of: &Of, hidden: &Hidden, now: SystemTime) {
         out.push_str("{\"time\":\"");
         rfc3339(out, now);
         out.push_str("\",\"verdict\":\"");
@@ -86,39 +99,38 @@ impl Event<'_> {
         out.push_str("\",\"direction\":\"");
         out.push_str(direction(self.flow));
         out.push('"');
-        member(out, "namespace", Some(&pod.namespace));
-        member(out, "pod", Some(&pod.name));
+        out.push_str(&of.0);
         self.peers(out);
-        member(out, "l7proto", self.l7proto);
+        member(out, ",\"l7proto\":", self.l7proto);
         out.push_str(",\"fields\":{");
         let whole = self.request.is_none_or(|request| fields(out, request, hidden));
         out.push('}');
         if !whole {
             out.push_str(",\"truncated\":true");
         }
-        member(out, "rule", self.rule);
+        member(out, ",\"rule\":", self.rule);
         out.push_str(",\"reason\":");
         escape::display(out, self.reason, MAX_TEXT_BYTES);
         if self.error.is_some() {
-            member(out, "error", self.error);
+            member(out, ",\"error\":", self.error);
         }
-        member(out, "policy_version", Some(self.policy_version));
+        member(out, ",\"policy_version\":", Some(self.policy_version));
         out.push('}');
     }
 
     /// Who talks to whom, with the identity of who is not this pod.
     fn peers(&self, out: &mut String) {
         let Flow { direction, source, destination, backend } = self.flow;
-        peer(out, "source", Some(source));
+        peer(out, ",\"source\":", Some(source));
         if direction == TrafficDirection::Ingress {
-            identity(out, "source_identity", self.identity);
+            identity(out, ",\"source_identity\":", self.identity);
         }
-        peer(out, "destination", destination);
+        peer(out, ",\"destination\":", destination);
         if backend.is_some() {
-            peer(out, "backend", backend);
+            peer(out, ",\"backend\":", backend);
         }
         if direction == TrafficDirection::Egress {
-            identity(out, "destination_identity", self.identity);
+            identity(out, ",\"destination_identity\":", self.identity);
         }
     }
 }
@@ -131,15 +143,8 @@ pub(super) fn direction(flow: Flow) -> &'static str {
     }
 }
 
-/// `,"name":`
-fn name(out: &mut String, name: &str) {
-    out.push_str(",\"");
-    out.push_str(name);
-    out.push_str("\":");
-}
-
 fn identity(out: &mut String, title: &str, identity: Option<u32>) {
-    name(out, title);
+    out.push_str(title);
     match identity {
         Some(identity) => number(out, identity),
         None => out.push_str("null"),
@@ -147,7 +152,7 @@ fn identity(out: &mut String, title: &str, identity: Option<u32>) {
 }
 
 fn peer(out: &mut String, title: &str, peer: Option<SocketAddr>) {
-    name(out, title);
+    out.push_str(title);
     match peer {
         Some(peer) => {
             out.push('"');
@@ -158,11 +163,12 @@ fn peer(out: &mut String, title: &str, peer: Option<SocketAddr>) {
     }
 }
 
-/// `,"title":"value"`, or `null` where there is none.
+/// Appends `,"name":`, which is the title, and the value, or `null` where there
+/// is none.
 fn member(out: &mut String, title: &str, value: Option<&str>) {
-    name(out, title);
+    out.push_str(title);
     match value {
-        Some(value) => _ = escape::string(out, value.as_bytes(), MAX_TEXT_BYTES),
+        Some(value) => escape::string_of(out, value, MAX_TEXT_BYTES),
         None => out.push_str("null"),
     }
 }
@@ -221,5 +227,5 @@ pub(super) fn each_value(
 
 /// Appends a text that is no peer's, such as a version, as a JSON string.
 pub(crate) fn quote(out: &mut String, text: &str) {
-    escape::string(out, text.as_bytes(), MAX_TEXT_BYTES);
+    escape::string_of(out, text, MAX_TEXT_BYTES);
 }

@@ -25,6 +25,11 @@ use std::{
 
 use remora_parsers::Registry;
 
+use self::{
+    event::Of,
+    hidden::Hidden,
+    queue::{Flood, Queue, Writer},
+};
 pub(crate) use self::{
     event::{Event, Flow, Outcome, quote},
     queue::Recorded,
@@ -32,10 +37,6 @@ pub(crate) use self::{
 pub use self::{
     event::{MAX_VALUE_BYTES, MAX_VALUES},
     queue::MAX_QUEUED_BYTES,
-};
-use self::{
-    hidden::Hidden,
-    queue::{Flood, Queue, Writer},
 };
 use crate::config::Pod;
 
@@ -99,7 +100,7 @@ pub(crate) struct Clerk {
 /// Where the data path leaves its events.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    pod: Pod,
+    of: Of,
     format: Format,
     hidden: Hidden,
     flood: Flood,
@@ -130,9 +131,14 @@ impl Clerk {
 
 impl AccessLog {
     /// A pod's, written by this thread.
-    pub(crate) fn new(clerk: &Arc<Clerk>, pod: Pod, options: &Options, registry: Registry) -> Self {
+    pub(crate) fn new(
+        clerk: &Arc<Clerk>,
+        pod: &Pod,
+        options: &Options,
+        registry: Registry,
+    ) -> Self {
         Self {
-            pod,
+            of: Of::pod(pod),
             format: options.format,
             hidden: Hidden::new(registry, &options.shown),
             flood: Flood::new(options.rate),
@@ -145,7 +151,7 @@ impl AccessLog {
         let now = SystemTime::now();
         self.clerk.queue.record(now, event.outcome, &self.flood, |lines, entries| {
             match self.format {
-                Format::Json => event.json(lines, &self.pod, &self.hidden, now),
+                Format::Json => event.json(lines, &self.of, &self.hidden, now),
                 Format::Text => event.text(lines, &self.hidden, now),
             }
             lines.push('\n');

@@ -16,7 +16,7 @@ fn pod() -> Pod {
 }
 
 fn start(options: &Options, sink: Sink) -> AccessLog {
-    AccessLog::new(&Clerk::start(options, sink).unwrap(), pod(), options, Registry::BUILT_IN)
+    AccessLog::new(&Clerk::start(options, sink).unwrap(), &pod(), options, Registry::BUILT_IN)
 }
 
 fn everything() -> Hidden {
@@ -25,7 +25,7 @@ fn everything() -> Hidden {
 
 fn json(event: &Event<'_>, hidden: &Hidden) -> String {
     let mut line = String::new();
-    event.json(&mut line, &pod(), hidden, SystemTime::UNIX_EPOCH);
+    event.json(&mut line, &Of::pod(&pod()), hidden, SystemTime::UNIX_EPOCH);
     line
 }
 

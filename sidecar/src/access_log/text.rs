@@ -53,7 +53,7 @@ impl Event<'_> {
         }
         if let Some(rule) = self.rule {
             out.push_str(" rule=");
-            escape::string(out, rule.as_bytes(), MAX_TEXT_BYTES);
+            escape::string_of(out, rule, MAX_TEXT_BYTES);
         }
         out.push_str(" reason=");
         escape::display(out, self.reason, MAX_TEXT_BYTES);

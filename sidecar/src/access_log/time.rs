@@ -1,31 +1,52 @@
 //! A moment as RFC 3339 writes it, in UTC and milliseconds.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    cell::RefCell,
+    time::{Duration, SystemTime},
+};
 
-use super::digits::Short;
+use super::digits::{three, two};
 
 const DAY: u64 = 86_400;
+
+thread_local! {
+    /// The second that was written last, and how: records of one second differ
+    /// in the milliseconds alone.
+    static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
 
 /// Appends a moment as `2025-03-01T12:00:00.123Z`. One before 1970 is 1970.
 pub(super) fn rfc3339(out: &mut String, moment: SystemTime) {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (year, month, day) = civil(since.as_secs() / DAY);
-    let second = since.as_secs() % DAY;
-    let mut text = Short::default();
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            text.clear();
+            up_to_second(text, *second);
+        }
+        out.push_str(text);
+    });
+    three(out, since.subsec_millis());
+    out.push('Z');
+}
+
+/// Appends `2025-03-01T12:00:00.`, of so many seconds since 1970.
+fn up_to_second(out: &mut String, seconds: u64) {
+    let (year, month, day) = civil(seconds / DAY);
+    let second = seconds % DAY;
     let small = |n: u64| u32::try_from(n).unwrap_or_default();
-    for (part, width, after) in [
-        (small(year), 4, b'-'),
-        (small(month), 2, b'-'),
-        (small(day), 2, b'T'),
-        (small(second / 3600), 2, b':'),
-        (small(second / 60 % 60), 2, b':'),
-        (small(second % 60), 2, b'.'),
-        (since.subsec_millis(), 3, b'Z'),
+    two(out, small(year / 100));
+    for (part, after) in [
+        (year % 100, '-'),
+        (month, '-'),
+        (day, 'T'),
+        (second / 3600, ':'),
+        (second / 60 % 60, ':'),
+        (second % 60, '.'),
     ] {
-        text.number(part, width);
-        text.byte(after);
+        two(out, small(part));
+        out.push(after);
     }
-    text.append_to(out);
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Gregorian).

@@ -7,16 +7,19 @@ pub(crate) mod deadline;
 mod descriptors;
 mod ledger;
 mod memory;
+mod quantum;
 
 #[cfg(test)]
 pub(crate) use self::ledger::CONNECTION_BYTES;
 use std::{ops::RangeInclusive, time::Duration};
 
+pub use self::quantum::{MOVED_QUANTUM, REPLY_QUANTUM, REQUEST_QUANTUM};
 pub(crate) use self::{
     commons::Commons,
     descriptors::Descriptors,
     ledger::{Full, Ledger, Room, Ticket},
     memory::Memory,
+    quantum::Quantum,
 };
 
 /// One number that an installation, or within its bounds a pod, may choose.

@@ -18,7 +18,7 @@ pub(crate) use self::{
     turn::{Turn, ready, take},
 };
 use crate::limits::{
-    Full, Ticket,
+    Full, Quantum, Ticket,
     deadline::{Deadline, Late},
 };
 
@@ -68,8 +68,13 @@ impl Half {
     }
 
     /// Takes what there is from `from` and hands on what can be of it. Returns
-    /// whether there was anything.
-    fn pull(&mut self, from: &TcpStream, to: &TcpStream, pipes: &Pipes) -> io::Result<bool> {
+    /// how much there was, if there was anything; the end is zero.
+    fn pull(
+        &mut self,
+        from: &TcpStream,
+        to: &TcpStream,
+        pipes: &Pipes,
+    ) -> io::Result<Option<usize>> {
         let taken = match &mut self.pipe {
             Some(pipe) => pipe.fill(from, PIPE_BYTES),
             None => self.read(from, to),
@@ -82,12 +87,13 @@ impl Half {
             Ok(_) => {}
             Err(error) if retry(&error) => {
                 self.pipe = None;
-                return Ok(false);
+                return Ok(None);
             }
-            Err(error) => return Err(error),
+            Err(_) => {}
         }
+        let n = taken?;
         self.push(to)?;
-        Ok(true)
+        Ok(Some(n))
     }
 
     fn read(&mut self, from: &TcpStream, to: &TcpStream) -> io::Result<usize> {
@@ -137,13 +143,14 @@ pub(crate) async fn relay(
     ticket: &mut Ticket,
 ) -> Result<(), Broken> {
     let (mut request, mut reply) = (Half::default(), Half::default());
+    let mut quantum = Quantum::default();
     while !(request.told && reply.told) {
         let at_client = Turn { read: request.reads(), write: reply.held() > 0 };
         let at_server = Turn { read: reply.reads(), write: request.held() > 0 };
         let ready = tokio::select! {
             // While the peers are busy nothing is late.
             biased;
-            ready = ready([(client, at_client), (server, at_server)]) => ready,
+            ready = ready([(client, at_client), (server, at_server)], &mut quantum) => ready,
             late = deadline.passed() => return Err(Broken::Late(late)),
         };
         let [at_client, at_server] = ready.map_err(Broken::Io)?;
@@ -153,11 +160,14 @@ pub(crate) async fn relay(
         if at_server.write {
             request.push(server).map_err(Broken::Io)?;
         }
-        if at_client.read && request.pull(client, server, pipes).map_err(Broken::Io)? {
-            deadline.heard(true);
-        }
-        if at_server.read && reply.pull(server, client, pipes).map_err(Broken::Io)? {
-            deadline.heard(false);
+        for (is_ready, half, [from, to], is_client) in [
+            (at_client.read, &mut request, [client, server], true),
+            (at_server.read, &mut reply, [server, client], false),
+        ] {
+            if is_ready && let Some(n) = half.pull(from, to, pipes).map_err(Broken::Io)? {
+                deadline.heard(is_client);
+                quantum.moved(n);
+            }
         }
         ticket.hold(request.held().saturating_add(reply.held())).map_err(Broken::Full)?;
     }

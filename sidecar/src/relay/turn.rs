@@ -9,6 +9,8 @@ use std::{
 use rustix::io::read;
 use tokio::{io::Interest, net::TcpStream};
 
+use crate::limits::Quantum;
+
 /// What a socket is waited for, or is ready for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
@@ -37,16 +39,24 @@ impl Turn {
 
 /// Waits until one of two sockets is ready for anything that it is asked for;
 /// says what both are ready for, so that neither waits for the other's turn.
-/// A connection that always has something to do lets others run.
+/// A connection that always has something to do lets others run: its turn ends
+/// where there is nothing to do, or its quantum is used up.
 ///
 /// # Errors
 /// The runtime has ended.
-pub(crate) async fn ready(sockets: [(&TcpStream, Turn); 2]) -> io::Result<[Turn; 2]> {
+pub(crate) async fn ready(
+    sockets: [(&TcpStream, Turn); 2],
+    quantum: &mut Quantum,
+) -> io::Result<[Turn; 2]> {
+    quantum.end_turn().await;
     poll_fn(|cx| {
         let [(one, at_one), (other, at_other)] = sockets;
         let turns = [at_one.poll(one, cx)?, at_other.poll(other, cx)?];
         match turns.iter().all(|turn| turn.is_idle()) {
-            true => Poll::Pending,
+            true => {
+                quantum.renew();
+                Poll::Pending
+            }
             false => Poll::Ready(Ok(turns)),
         }
     })
@@ -94,7 +104,10 @@ mod tests {
         let mut buffer = vec![0; most];
         loop {
             let sockets = [(stream, READ), (other, Turn::default())];
-            let turns = timeout(PATIENCE, ready(sockets)).await.expect("bytes").unwrap();
+            let turns = timeout(PATIENCE, ready(sockets, &mut Quantum::default()))
+                .await
+                .expect("bytes")
+                .unwrap();
             assert_eq!(turns, [READ, Turn::default()]);
             match take(stream, &mut buffer) {
                 Err(error) if crate::relay::retry(&error) => {}
@@ -137,7 +150,8 @@ mod tests {
         other.write_all(b"b").await.unwrap();
         let both = Turn { read: true, write: true };
         let all = async {
-            while ready([(&one, both), (&other, both)]).await.unwrap() != [both, both] {
+            let sockets = [(&one, both), (&other, both)];
+            while ready(sockets, &mut Quantum::default()).await.unwrap() != [both, both] {
                 tokio::task::yield_now().await;
             }
         };

@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::{Stage, Stop, farewell::farewell, judge::Court, sandbox, socket::reset, spare};
 use crate::{
     errors::Error,
-    limits::{Ticket, deadline::Deadline},
+    limits::{Quantum, Ticket, deadline::Deadline},
     relay::{
         Borrowed, MUCH_BYTES, PIPE_BYTES, Pipes, Turn, end_writing, ready, retry, take,
         with_scratch,
@@ -36,6 +36,7 @@ pub(super) struct Session<'s> {
     pipes: &'s Pipes,
     deadline: Deadline,
     ticket: Ticket,
+    quantum: Quantum,
 }
 
 /// One of the two sockets.
@@ -77,6 +78,7 @@ impl<'s> Session<'s> {
             deadline: Deadline::for_requests(&shared.config.limits),
             court,
             ticket,
+            quantum: Quantum::default(),
         }
     }
 
@@ -104,7 +106,7 @@ impl<'s> Session<'s> {
             let ready = tokio::select! {
                 // While the peers are busy, a stop is seen above and what is late below.
                 biased;
-                ready = ready(sockets) => ready,
+                ready = ready(sockets, &mut self.quantum) => ready,
                 late = self.deadline.passed() => return Err(Error::Late(late)),
                 stage = &mut stopped => {
                     stopped.set(stop.clone().beyond(stage));
@@ -227,23 +229,30 @@ impl<'s> Session<'s> {
         if self.read_unseen(direction)? {
             return Ok(());
         }
-        let Self { client, server, driver, court, deadline, .. } = self;
+        let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
+        let Self { client, server, driver, court, deadline, quantum, .. } = self;
         let speaker = match direction {
             Direction::Request => client,
             Direction::Reply => server,
         };
-        with_scratch(|scratch| match take(&speaker.stream, scratch) {
-            Ok(0) => {
-                speaker.ended = true;
-                sandbox::run(|| driver.end(direction, court))
+        with_scratch(|scratch| {
+            let most = passing.saturating_add(Quantum::of(direction)).min(scratch.len());
+            let scratch = scratch.get_mut(..most).unwrap_or_default();
+            match take(&speaker.stream, scratch) {
+                Ok(0) => {
+                    speaker.ended = true;
+                    sandbox::run(|| driver.end(direction, court))
+                }
+                Ok(n) => {
+                    deadline.heard(direction == Direction::Request);
+                    quantum.moved(n.min(passing));
+                    quantum.looked_at(direction, n.saturating_sub(passing));
+                    let bytes = scratch.get(..n).unwrap_or_default();
+                    sandbox::run(|| driver.data(direction, bytes, court))
+                }
+                Err(error) if retry(&error) => Ok(()),
+                Err(error) => Err(Error::gone(Blame::speaker(direction), error)),
             }
-            Ok(n) => {
-                deadline.heard(direction == Direction::Request);
-                let bytes = scratch.get(..n).unwrap_or_default();
-                sandbox::run(|| driver.data(direction, bytes, court))
-            }
-            Err(error) if retry(&error) => Ok(()),
-            Err(error) => Err(Error::gone(Blame::speaker(direction), error)),
         })
     }
 
@@ -251,7 +260,7 @@ impl<'s> Session<'s> {
     /// is not much of that, or no pipe for it.
     fn read_unseen(&mut self, direction: Direction) -> Result<bool, Error> {
         let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
-        let Self { client, server, driver, court, pipes, deadline, .. } = self;
+        let Self { client, server, driver, court, pipes, deadline, quantum, .. } = self;
         let speaker = match direction {
             Direction::Request => client,
             Direction::Reply => server,
@@ -271,6 +280,7 @@ impl<'s> Session<'s> {
             }
             Ok(n) => {
                 deadline.heard(direction == Direction::Request);
+                quantum.moved(n);
                 let n = u64::try_from(n).unwrap_or(u64::MAX);
                 sandbox::run(|| driver.passed(direction, n, court))?;
                 self.write(direction)?;

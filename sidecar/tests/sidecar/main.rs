@@ -4,6 +4,7 @@
 mod agent;
 mod cost;
 mod egress;
+mod fairness;
 mod flips;
 mod health;
 mod l4;
