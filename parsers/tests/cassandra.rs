@@ -10,7 +10,7 @@ use remora_parsers::{
         PROTOCOL,
     },
 };
-use support::{Conversation, native::*};
+use support::{Conversation, native::*, watched::*};
 
 #[test]
 fn it_rests_only_while_no_stream_waits() {

@@ -3,7 +3,7 @@
 mod support;
 
 use remora_parsers::{Blame, Direction, cassandra::PROTOCOL};
-use support::{Conversation, native::*};
+use support::{Conversation, native::*, watched::*};
 
 /// Threats row 53: flags that move the body, and those that nobody knows.
 #[test]

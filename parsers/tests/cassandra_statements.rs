@@ -6,7 +6,7 @@ use remora_parsers::{
     Direction, Verdict,
     cassandra::{MAX_PREPARING, PROTOCOL},
 };
-use support::{Conversation, Watcher, native::*};
+use support::{Conversation, Watcher, native::*, watched::*};
 
 /// Threats row 52: only the server's answer changes the keyspace, and nothing
 /// that depends on it is under way meanwhile.

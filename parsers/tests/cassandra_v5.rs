@@ -7,7 +7,7 @@ use remora_parsers::{
     cassandra::{MAX_PAYLOAD, MAX_WHOLE_BYTES, PROTOCOL, Segments},
     codec::{Codec, Decoded},
 };
-use support::{Conversation, Watcher, native::*};
+use support::{Conversation, Watcher, native::*, watched::*};
 
 /// A side of a connection, which speaks in segments.
 #[derive(Default)]
