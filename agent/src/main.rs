@@ -54,6 +54,6 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
 async fn start(mode: Mode) -> Result<Running, StartError> {
     match mode {
         Mode::Directory(config) => App::start(config).await,
-        Mode::Cluster(config) => App::start_in_cluster(config).await,
+        Mode::Cluster(config) => App::start_in_cluster(*config).await,
     }
 }

@@ -8,6 +8,7 @@ use remora_parsers::Registry;
 use remora_policy::Prefix;
 use tracing::level_filters::LevelFilter;
 
+use crate::server::tcp::NodeAccount;
 use crate::{ClusterConfig, Config};
 
 /// Exit status when the command line or a directory that it names is wrong.
@@ -134,6 +135,11 @@ struct Cluster {
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
 
+    /// Service account of the proxies of nodes, NAMESPACE/NAME: its tokens may ask for the pods
+    /// that the proxy of their node serves. Without it nobody may
+    #[arg(long, value_name = "ACCOUNT")]
+    node_account: Option<NodeAccount>,
+
     /// Name of this replica among the others [default: the name of the host, which is the pod's]
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
@@ -145,7 +151,7 @@ pub enum Mode {
     /// An agent for a directory.
     Directory(Config),
     /// An agent for a cluster.
-    Cluster(ClusterConfig),
+    Cluster(Box<ClusterConfig>),
 }
 
 impl Options {
@@ -153,7 +159,7 @@ impl Options {
     #[must_use]
     pub fn mode(self) -> Mode {
         match self.command {
-            Some(Command::Kubernetes(cluster)) => Mode::Cluster(cluster.config()),
+            Some(Command::Kubernetes(cluster)) => Mode::Cluster(Box::new(cluster.config())),
             None => Mode::Directory(Config {
                 // Without a command clap requires both.
                 directory: self.dir.unwrap_or_default(),
@@ -175,6 +181,7 @@ impl Cluster {
             health: self.health,
             injector: self.injector,
             owner: self.owner,
+            node_account: self.node_account,
             ranges: self.cluster_cidr,
             registry: Registry::BUILT_IN,
         }
@@ -230,6 +237,14 @@ mod tests {
         assert_eq!(options.log, LevelFilter::DEBUG);
         let Mode::Cluster(config) = options.mode() else { panic!("a cluster") };
         assert_eq!(config.ranges.len(), 2);
+        assert_eq!(config.node_account, None);
+        let line = "x kubernetes --node-account remora/remora-node";
+        let Mode::Cluster(config) = parse(line).expect("a command line").mode() else {
+            panic!("a cluster")
+        };
+        assert_eq!(config.node_account.map(|own| own.name), Some("remora-node".to_owned()));
+        let error = parse("x kubernetes --node-account remora-node").expect_err("no account");
+        assert!(error.to_string().contains("write NAMESPACE/NAME"), "{error}");
         let error = parse("x kubernetes --cluster-cidr 10.0.0.1/8").expect_err("no range");
         assert!(error.to_string().contains("write 10.0.0.0/8"), "{error}");
     }

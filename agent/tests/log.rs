@@ -121,7 +121,7 @@ async fn a_refusal_by_the_sidecar_is_logged_once_on_one_line() {
     again.subscribe().await;
     agent.await_line(&["WARN shop/droid: policy version", "is not sent"]).await;
     agent
-        .await_line(&["ERROR shop/droid: its sidecar REFUSED policy", "unknown field 9\\nERROR"])
+        .await_line(&["ERROR shop/droid: its proxy REFUSED policy", "unknown field 9\\nERROR"])
         .await;
     let lines = agent.terminate();
     assert_eq!(lines.iter().filter(|line| line.contains("REFUSED")).count(), 1, "{lines:#?}");

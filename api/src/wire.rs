@@ -110,6 +110,13 @@ impl Resource for crate::services::Service {
     }
 }
 
+impl Resource for crate::endpoints::Endpoint {
+    const TYPE_URL: &'static str = crate::ENDPOINT_URL;
+    fn check(bytes: &[u8]) -> Result<(), WireError> {
+        walk(&fields::ENDPOINT, bytes, 0)
+    }
+}
+
 const WIRE_VARINT: u8 = 0;
 const WIRE_LENGTH: u8 = 2;
 

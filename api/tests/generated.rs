@@ -9,8 +9,12 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-const FILES: [&str; 3] =
-    ["cilium/api/npds.proto", "cilium/api/nphds.proto", "remora/services.proto"];
+const FILES: [&str; 4] = [
+    "cilium/api/npds.proto",
+    "cilium/api/nphds.proto",
+    "remora/services.proto",
+    "remora/endpoints.proto",
+];
 
 #[test]
 fn generated_code_matches_the_proto_files() {

@@ -7,6 +7,7 @@ use remora_api::{
         AuditPolicy, L7NetworkPolicyRule, L7NetworkPolicyRules, NetworkPolicy, PortNetworkPolicy,
         PortNetworkPolicyRule, port_network_policy_rule,
     },
+    endpoints::{Endpoint, Variable},
     services::{Backend, Service, ServicePort},
     wire::{Resource, WireError},
 };
@@ -54,6 +55,15 @@ fn service() -> Service {
     }
 }
 
+fn endpoint() -> Endpoint {
+    Endpoint {
+        namespace: "shop".into(),
+        name: "cache".into(),
+        uid: "7a".into(),
+        variables: vec![Variable { name: "REMORA_POD_NAME".into(), value: "cache".into() }],
+    }
+}
+
 /// A length-delimited field: tag, length, bytes.
 fn block(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -67,6 +77,7 @@ fn block(number: u32, bytes: &[u8]) -> Vec<u8> {
 fn a_known_message_survives_the_walk() {
     assert_eq!(NetworkPolicy::from_wire(&policy().encode_to_vec()), Ok(policy()));
     assert_eq!(Service::from_wire(&service().encode_to_vec()), Ok(service()));
+    assert_eq!(Endpoint::from_wire(&endpoint().encode_to_vec()), Ok(endpoint()));
 }
 
 #[test]
@@ -106,6 +117,16 @@ fn an_unknown_field_of_a_service_is_refused() {
             path.iter().rev().fold(block(number, b"x"), |bytes, outer| block(*outer, &bytes));
         let whole = [service().encode_to_vec(), bytes].concat();
         assert_eq!(Service::from_wire(&whole), Err(WireError::UnknownField { message, number }));
+    }
+}
+
+#[test]
+fn an_unknown_field_of_an_endpoint_is_refused() {
+    for (path, number, message) in [(&[][..], 5, "Endpoint"), (&[4], 3, "Variable")] {
+        let bytes =
+            path.iter().rev().fold(block(number, b"x"), |bytes, outer| block(*outer, &bytes));
+        let whole = [endpoint().encode_to_vec(), bytes].concat();
+        assert_eq!(Endpoint::from_wire(&whole), Err(WireError::UnknownField { message, number }));
     }
 }
 

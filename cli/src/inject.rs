@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use remora_injector::{
-    AGENT_URL, AgentAddress, InjectConfig, InjectError, Limits, Refused, Setting, inject, rewrite,
-    uninject,
+    AGENT_URL, AgentAddress, InjectConfig, InjectError, Limits, ProxyMode, Refused, Setting,
+    inject, rewrite, uninject,
 };
 use remora_manifest::MAX_BYTES;
 use serde_json::Value;
@@ -30,6 +30,9 @@ Example:
 pub(crate) struct InjectArgs {
     #[command(flatten)]
     source: Source,
+    /// Where the proxy stands: sidecar, or node for that of the pod's node, which knows the agent
+    #[arg(long, value_name = "MODE", default_value = ProxyMode::Sidecar.word())]
+    mode: ProxyMode,
     /// Where the sidecars reach the agent, over TLS
     #[arg(long, value_name = "URL", value_parser = agent_url, default_value = AGENT_URL)]
     agent: String,
@@ -111,6 +114,7 @@ impl InjectArgs {
             None => AgentAddress::Url(self.agent.clone()),
         };
         let config = InjectConfig {
+            mode: self.mode,
             agent,
             init_image: self.init_image.clone(),
             sidecar_image: self.sidecar_image.clone(),

@@ -129,6 +129,22 @@ fn the_installation_is_chosen_by_flags() {
 }
 
 #[test]
+fn the_node_serves_the_pods_that_are_injected_for_it() {
+    let flags = ["inject", "-f", "-", "--mode", "node"];
+    let injected = remora(&flags, SHOP);
+    let after = values(stdout(&injected));
+    let spec = &after[1]["spec"]["template"]["spec"];
+    assert_eq!(spec["initContainers"][1]["args"], json!(["ready", "--wait"]));
+    assert_eq!((spec.get("volumes"), spec["initContainers"][1].get("restartPolicy")), (None, None));
+    assert_eq!(variable(&after[1]["spec"]["template"], "REMORA_AGENT"), Value::Null);
+    let back = remora(&["uninject", "-f", "-"], stdout(&injected));
+    assert_eq!(values(stdout(&back)), values(SHOP));
+    let slip = remora(&["inject", "-f", "-", "--mode", "nodes"], SHOP);
+    assert_eq!(slip.status.code(), Some(64), "{}", stderr(&slip));
+    assert!(stderr(&slip).contains("write sidecar or node"), "{}", stderr(&slip));
+}
+
+#[test]
 fn what_is_wrong_is_told_and_nothing_printed() {
     let bad_probe = SHOP.replace("port: http}", "port: web}");
     let bad_annotation = SHOP.replace("memory-limit", "memory-limits");

@@ -1,12 +1,14 @@
 //! The names, ports and numbers that an injected pod carries.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use crate::limits::Limits;
 
 /// The init container that programs the redirection.
 pub const INIT_CONTAINER: &str = "remora-init";
-/// The native sidecar: an init container that restarts always.
+/// The native sidecar, an init container that restarts always; or what waits for the node's
+/// proxy in its place, one that ends.
 pub const SIDECAR_CONTAINER: &str = "remora";
 /// The volume that holds the agent's socket.
 pub const AGENT_VOLUME: &str = "remora-agent";
@@ -71,10 +73,45 @@ pub enum AgentAddress {
     Sockets(PathBuf),
 }
 
+/// Where the proxy of a pod stands. It is the pod's own affair: those of either kind live side
+/// by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// In the pod: a native sidecar.
+    #[default]
+    Sidecar,
+    /// On the node, one for all its pods; the pod waits until that serves it.
+    Node,
+}
+
+impl ProxyMode {
+    /// Its word, on command lines and in what programs print.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sidecar => "sidecar",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl FromStr for ProxyMode {
+    type Err = String;
+
+    /// The word; or what there is to write instead.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_it = |mode: &Self| mode.word() == text;
+        let found = [Self::Sidecar, Self::Node].into_iter().find(is_it);
+        found.ok_or_else(|| format!("`{text}` is no mode; write sidecar or node"))
+    }
+}
+
 /// What differs between installations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InjectConfig {
-    /// Where the agent is.
+    /// Where the proxy stands.
+    pub mode: ProxyMode,
+    /// Where the agent is. Of a pod that its node's proxy serves, only that has to know.
     pub agent: AgentAddress,
     /// The image of the init container.
     pub init_image: String,
@@ -89,6 +126,7 @@ impl Default for InjectConfig {
     fn default() -> Self {
         let version = env!("CARGO_PKG_VERSION");
         Self {
+            mode: ProxyMode::default(),
             agent: AgentAddress::Url(AGENT_URL.to_owned()),
             init_image: format!("remora/init:{version}"),
             sidecar_image: format!("remora/sidecar:{version}"),

@@ -33,11 +33,11 @@ mod workload;
 pub use config::{
     ADMIN_PORT, AGENT_URL, AGENT_VOLUME, ANNOTATION_PREFIX, AgentAddress, CA_CONFIG_MAP, CA_VOLUME,
     DEFAULT_CONTAINER_ANNOTATION, HEALTH_PORT, INBOUND_PORT, INIT_CONTAINER, InjectConfig,
-    MAX_PROBES_BYTES, METRICS_PORT, OUTBOUND_PORT, OWN_PORTS, OWN_VOLUMES, PROXY_UID,
+    MAX_PROBES_BYTES, METRICS_PORT, OUTBOUND_PORT, OWN_PORTS, OWN_VOLUMES, PROXY_UID, ProxyMode,
     SIDECAR_CONTAINER, STATUS_ANNOTATION, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 pub use error::InjectError;
 pub use file::{Refused, Rewritten, rewrite};
 pub use limits::{LIMITS, Limit, Limits, Setting, Unit};
 pub use mutate::{inject, uninject};
-pub use workload::is_injected;
+pub use workload::{is_injected, proxy_mode};

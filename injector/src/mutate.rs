@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::check;
 use crate::probes::{self, Calls};
-use crate::render::{init_container, sidecar_container, volumes};
+use crate::render::{init_container, proxy_container, volumes};
 use crate::settings::Settings;
 use crate::status::{Before, Collection, Status};
 use crate::workload::Workload;
@@ -29,7 +29,7 @@ pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectEr
     check::injectable(&template, workload)?;
     let settings = Settings::read(&root, workload, &template, &config.limits)?;
     let calls = Calls::read(&template)?;
-    let volumes = volumes(&config.agent, &template, workload)?;
+    let volumes = volumes(config, &template, workload)?;
     let default_container = default_container(&template)?;
     let status = Status {
         default_container: default_container.clone(),
@@ -48,9 +48,11 @@ pub fn inject(manifest: &Value, config: &InjectConfig) -> Result<Value, InjectEr
     calls.rewrite(spec);
     list_in(spec, "initContainers")?.splice(
         0..0,
-        [init_container(config, &settings), sidecar_container(config, &settings, &calls)],
+        [init_container(config, &settings), proxy_container(config, &settings, &calls)],
     );
-    list_in(spec, "volumes")?.extend(volumes);
+    if !volumes.is_empty() {
+        list_in(spec, "volumes")?.extend(volumes);
+    }
     Ok(manifest)
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Number {
 /// All of them. Where a pod says nothing, the sidecar's own defaults hold.
 pub(crate) const NUMBERS: [Number; 3] = [
     Number {
-        annotation: "remora.dev/drain-delay",
+        annotation: DRAIN_DELAY,
         variable: "REMORA_DRAIN_DELAY_SECONDS",
         unit: Unit::Seconds,
         least: 0,
@@ -44,6 +44,8 @@ pub(crate) const NUMBERS: [Number; 3] = [
     },
 ];
 
+/// How long the app may work on after the pod was told to end.
+pub(crate) const DRAIN_DELAY: &str = "remora.dev/drain-delay";
 /// How many threads judge connections.
 pub(crate) const THREADS: &str = "remora.dev/threads";
 /// What tells the sidecar.

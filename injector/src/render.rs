@@ -7,8 +7,8 @@ use crate::InjectError;
 use crate::check;
 use crate::config::{
     AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
-    INIT_CONTAINER, InjectConfig, OUTBOUND_PORT, PROXY_UID, SIDECAR_CONTAINER, SNAPSHOT_MOUNT,
-    SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
+    INIT_CONTAINER, InjectConfig, OUTBOUND_PORT, PROXY_UID, ProxyMode, SIDECAR_CONTAINER,
+    SNAPSHOT_MOUNT, SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 use crate::probes::Calls;
 use crate::settings::Settings;
@@ -29,10 +29,7 @@ pub(crate) fn init_container(config: &InjectConfig, settings: &Settings) -> Valu
         "name": INIT_CONTAINER,
         "image": config.init_image,
         "args": args,
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "16Mi"},
-            "limits": {"memory": "64Mi"},
-        },
+        "resources": little(),
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
@@ -46,39 +43,70 @@ pub(crate) fn init_container(config: &InjectConfig, settings: &Settings) -> Valu
     })
 }
 
+/// What a container needs that is gone before the app starts.
+fn little() -> Value {
+    json!({
+        "requests": {"cpu": "10m", "memory": "16Mi"},
+        "limits": {"memory": "64Mi"},
+    })
+}
+
+/// The proxy, or what waits for it.
+pub(crate) fn proxy_container(config: &InjectConfig, settings: &Settings, calls: &Calls) -> Value {
+    match config.mode {
+        ProxyMode::Sidecar => sidecar_container(config, settings, calls),
+        ProxyMode::Node => waiting_container(config, settings, calls),
+    }
+}
+
 /// The sidecar. Containers after it start once it is ready, which may take as long as an hour.
-pub(crate) fn sidecar_container(
-    config: &InjectConfig,
-    settings: &Settings,
-    calls: &Calls,
-) -> Value {
+fn sidecar_container(config: &InjectConfig, settings: &Settings, calls: &Calls) -> Value {
     json!({
         "name": SIDECAR_CONTAINER,
         "image": config.sidecar_image,
         "args": ["run"],
         "restartPolicy": "Always",
-        "env": env(&config.agent, settings, calls),
+        "env": sidecar_env(&config.agent, settings, calls),
         "startupProbe": {
             "exec": {"command": ["/remora-sidecar", "ready"]},
             "periodSeconds": 1,
             "failureThreshold": 3600,
         },
         "resources": settings.resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": true,
-            "runAsUser": PROXY_UID,
-            "runAsGroup": PROXY_UID,
-            "runAsNonRoot": true,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": proxys_rights(),
         "volumeMounts": mounts(&config.agent),
     })
 }
 
-fn env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
-    let literal = |name: &str, value: &str| json!({"name": name, "value": value});
+/// What stands in the sidecar's place where the node's proxy serves the pod: it ends once the
+/// pod has its policy there, and only then those after it start. Its variables are not for
+/// itself: the agent reads them, and tells the node's proxy.
+fn waiting_container(config: &InjectConfig, settings: &Settings, calls: &Calls) -> Value {
+    let mut env = pod_env(calls);
+    env.extend(settings_env(settings));
+    json!({
+        "name": SIDECAR_CONTAINER,
+        "image": config.sidecar_image,
+        "args": ["ready", "--wait"],
+        "env": env,
+        "resources": little(),
+        "securityContext": proxys_rights(),
+    })
+}
+
+fn proxys_rights() -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+        "runAsUser": PROXY_UID,
+        "runAsGroup": PROXY_UID,
+        "runAsNonRoot": true,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    })
+}
+
+fn sidecar_env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
     let mut env = match agent {
         AgentAddress::Url(url) => vec![
             literal("REMORA_AGENT", url),
@@ -89,18 +117,33 @@ fn env(agent: &AgentAddress, settings: &Settings, calls: &Calls) -> Vec<Value> {
             vec![literal("REMORA_AGENT", &format!("unix:{AGENT_MOUNT}/agent.sock"))]
         }
     };
-    env.extend([
+    env.extend(pod_env(calls));
+    env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
+    env.extend(settings_env(settings));
+    env
+}
+
+/// Which pod it is, and what the kubelet asks of it.
+fn pod_env(calls: &Calls) -> Vec<Value> {
+    let mut env = vec![
         from_field("REMORA_POD_NAME", "metadata.name"),
         from_field("REMORA_POD_NAMESPACE", "metadata.namespace"),
         from_field("REMORA_POD_UID", "metadata.uid"),
         from_field("REMORA_POD_IPS", "status.podIPs"),
         from_field("REMORA_HOST_IP", "status.hostIP"),
-    ]);
+    ];
     env.extend(calls.variable().map(|probes| literal("REMORA_PROBES", &probes)));
-    env.push(literal("REMORA_SNAPSHOT", &format!("{SNAPSHOT_MOUNT}/snapshot")));
-    env.extend(settings.variables.iter().map(|(name, value)| literal(name, value)));
-    env.push(literal("REMORA_LOG", &settings.log_level));
     env
+}
+
+/// What the pod's annotations, and the installation, make of it.
+fn settings_env(settings: &Settings) -> impl Iterator<Item = Value> {
+    let chosen = settings.variables.iter().map(|(name, value)| literal(name, value));
+    chosen.chain([literal("REMORA_LOG", &settings.log_level)])
+}
+
+fn literal(name: &str, value: &str) -> Value {
+    json!({"name": name, "value": value})
 }
 
 fn from_field(name: &str, path: &str) -> Value {
@@ -125,11 +168,14 @@ fn mounts(agent: &AgentAddress) -> Vec<Value> {
 
 /// What the sidecar needs to reach the agent, and to start without it.
 pub(crate) fn volumes(
-    agent: &AgentAddress,
+    config: &InjectConfig,
     template: &Field<'_>,
     workload: &Workload,
 ) -> Result<Vec<Value>, InjectError> {
-    let mut volumes = match agent {
+    if config.mode == ProxyMode::Node {
+        return Ok(Vec::new());
+    }
+    let mut volumes = match &config.agent {
         AgentAddress::Url(_) => vec![
             // Optional, so that a pod which is there before the bundle starts, and its sidecar
             // says what it waits for, instead of a kubelet that cannot mount.

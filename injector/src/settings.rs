@@ -13,7 +13,7 @@ use crate::skip::{self, SKIP_INBOUND_PORTS, SKIP_OUTBOUND_CIDRS, SKIP_OUTBOUND_P
 use crate::workload::Workload;
 use crate::{ANNOTATION_PREFIX, InjectError, STATUS_ANNOTATION};
 
-const LOG_LEVEL: &str = "remora.dev/log-level";
+pub(crate) const LOG_LEVEL: &str = "remora.dev/log-level";
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const DEFAULT_LEVEL: &str = "info";
 
@@ -43,6 +43,14 @@ const MEMORY: Resource = Resource {
     example: "128Mi",
 };
 
+/// The annotations that say what the sidecar may use.
+pub(crate) const RESOURCES: [&str; 4] = [
+    CPU.request.annotation,
+    CPU.limit.annotation,
+    MEMORY.request.annotation,
+    MEMORY.limit.annotation,
+];
+
 /// Every annotation of ours that may be on a pod, beside numbers and limits.
 const KNOWN: [&str; 11] = [
     STATUS_ANNOTATION,
@@ -64,7 +72,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: String,
     /// Variables of what is not as usual: limits, numbers, and the access log.
     pub(crate) variables: Vec<(&'static str, String)>,
-    /// The container's `resources`.
+    /// The sidecar's `resources`.
     pub(crate) resources: Value,
     /// What the init container is told to leave alone: flags and their values.
     pub(crate) skips: Vec<String>,

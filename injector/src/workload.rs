@@ -4,7 +4,7 @@ use remora_manifest::Field;
 use serde_json::{Map, Value};
 
 use crate::mutate::object_in;
-use crate::{InjectError, SIDECAR_CONTAINER};
+use crate::{InjectError, ProxyMode, SIDECAR_CONTAINER};
 
 /// A kind that is a Pod, or holds the template of its pods.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,18 +97,26 @@ impl Workload {
     }
 }
 
-/// Whether a Pod, or a workload's template, has the sidecar.
+/// Whether a Pod, or a workload's template, has Remora in it, in either mode.
 pub fn is_injected(manifest: &Value) -> bool {
+    proxy_mode(manifest).is_some()
+}
+
+/// Where the proxy of a Pod, or of a workload's pods, stands: by what the container under our
+/// name is. None if there is no such container.
+pub fn proxy_mode(manifest: &Value) -> Option<ProxyMode> {
     let says = |name| manifest.get(name).and_then(Value::as_str);
     let workload = WORKLOADS.iter().find(|workload| {
         says("kind") == Some(workload.kind) && says("apiVersion") == Some(workload.api_version)
     });
-    let is_sidecar =
-        |item: &Value| item.get("name").and_then(Value::as_str) == Some(SIDECAR_CONTAINER);
-    workload
-        .and_then(|workload| workload.template.iter().try_fold(manifest, |at, name| at.get(name)))
-        .and_then(|template| template.pointer("/spec/initContainers")?.as_array())
-        .is_some_and(|containers| containers.iter().any(is_sidecar))
+    let is_ours =
+        |item: &&Value| item.get("name").and_then(Value::as_str) == Some(SIDECAR_CONTAINER);
+    let template = workload?.template.iter().try_fold(manifest, |at, name| at.get(name))?;
+    let ours = template.pointer("/spec/initContainers")?.as_array()?.iter().find(is_ours)?;
+    Some(match ours.get("restartPolicy").and_then(Value::as_str) {
+        Some("Always") => ProxyMode::Sidecar,
+        _ => ProxyMode::Node,
+    })
 }
 
 /// The API group of an `apiVersion`; empty for the core group.

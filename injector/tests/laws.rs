@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use remora_injector::{AgentAddress, InjectConfig, inject, is_injected, uninject};
+use remora_injector::{AgentAddress, InjectConfig, ProxyMode, inject, is_injected, uninject};
 use serde_json::{Map, Value, json};
 
 /// Fields that we know nothing about.
@@ -192,6 +192,10 @@ fn sockets() -> InjectConfig {
     InjectConfig { agent, ..InjectConfig::default() }
 }
 
+fn on_the_node() -> InjectConfig {
+    InjectConfig { mode: ProxyMode::Node, ..InjectConfig::default() }
+}
+
 fn injected(pod: &Value) -> Value {
     inject(pod, &InjectConfig::default()).expect("a pod that can be injected")
 }
@@ -230,11 +234,14 @@ proptest! {
     }
 
     #[test]
-    fn both_hold_with_sockets_and_between_the_two(pod in pod()) {
-        let once = inject(&pod, &sockets()).expect("injectable");
-        prop_assert_eq!(&inject(&once, &sockets()).expect("injectable"), &once);
-        prop_assert_eq!(&injected(&once), &injected(&pod));
-        prop_assert_eq!(uninject(&once).expect("ours"), pod);
+    fn both_hold_with_sockets_and_on_the_node_and_between_any_two(pod in pod()) {
+        for config in [sockets(), on_the_node()] {
+            let once = inject(&pod, &config).expect("injectable");
+            prop_assert_eq!(&inject(&once, &config).expect("injectable"), &once);
+            prop_assert_eq!(&injected(&once), &injected(&pod));
+            prop_assert_eq!(&inject(&injected(&pod), &config).expect("injectable"), &once);
+            prop_assert_eq!(&uninject(&once).expect("ours"), &pod);
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use remora_injector::{AgentAddress, InjectConfig, inject, is_injected, uninject};
+use remora_injector::{
+    AgentAddress, InjectConfig, ProxyMode, inject, is_injected, proxy_mode, uninject,
+};
 use remora_manifest::{read, to_yaml};
 use serde_json::{Value, json};
 
@@ -31,8 +33,13 @@ fn value(text: &str) -> Value {
 
 /// The injected manifest with the status annotation, which has the version in it, set apart.
 fn injected(manifest: &Value, agent: AgentAddress, template: &str) -> (Value, Value) {
-    let mut injected = inject(manifest, &config(agent)).expect("injectable");
+    injected_by(manifest, &config(agent), template)
+}
+
+fn injected_by(manifest: &Value, config: &InjectConfig, template: &str) -> (Value, Value) {
+    let mut injected = inject(manifest, config).expect("injectable");
     assert!(is_injected(&injected));
+    assert_eq!(proxy_mode(&injected), Some(config.mode));
     assert_eq!(&uninject(&injected).expect("ours"), manifest);
     let annotations = format!("{template}/metadata/annotations");
     let annotations = injected.pointer_mut(&annotations).expect("annotations");
@@ -87,6 +94,22 @@ fn a_deployment_in_a_cluster_is_this() {
         })
     );
     assert_eq!(to_yaml(&injected), include_str!("golden/deployment-cluster.yaml"));
+}
+
+#[test]
+fn a_deployment_whose_pods_their_nodes_serve_is_this() {
+    let deployment = value(include_str!("golden/deployment.yaml"));
+    let config = InjectConfig { mode: ProxyMode::Node, ..config(url()) };
+    let (injected, status) = injected_by(&deployment, &config, "/spec/template");
+    assert_eq!(status["volumes"], json!([]));
+    let text = to_yaml(&injected);
+    assert_eq!(text, include_str!("golden/deployment-node.yaml"));
+    // Where the agent is, and who the pod is to it, is the node's affair alone.
+    for word in ["REMORA_AGENT", "REMORA_CA", "REMORA_TOKEN", "REMORA_SNAPSHOT", "remora-token"] {
+        assert!(!text.contains(word), "{word}");
+    }
+    let sockets = InjectConfig { agent: sockets(), ..config };
+    assert_eq!(injected_by(&deployment, &sockets, "/spec/template").0, injected);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     App, Config, ConfigError, StartError,
-    config::{self, NodeConfig},
+    config::{self, FinderConfig, NodeConfig},
+    finder::{self, Finder, FinderError},
     node::{self, Node, NodeError, RightsError},
     ready,
 };
@@ -81,6 +82,7 @@ between requests, and gives the others time to finish.";
 const NODE: &str = "\
 An endpoint's file:
   {\"network\": \"/proc/PID/ns/net\", \"variables\": {\"REMORA_POD_NAME\": \"cache\", ...}}
+and, if it is to be held to it, \"inode\", the number of that network;
 with the variables of a sidecar (see `remora-sidecar run --help`), of which
 REMORA_LOG, REMORA_ACCESS_LOG_SOCKET and REMORA_DRAIN_DELAY_SECONDS mean nothing
 in a file. It starts as root and becomes user 16006 with SYS_ADMIN and SYS_PTRACE.
@@ -89,6 +91,18 @@ A pod whose file is missing or wrong is closed, as long as it is redirected.
 Environment:
   REMORA_LOG, REMORA_ACCESS_LOG, REMORA_ACCESS_LOG_SOCKET
                         as for a sidecar, for all pods";
+
+const ENDPOINTS: &str = "\
+The agent tells which pods are this node's; a process of each, known by its
+control group, where its network is. It starts as root and becomes user 16006 with
+SYS_PTRACE; in a pod it needs hostPID. With the agent away, everybody stays.
+
+Environment:
+  REMORA_AGENT          the agent: https://HOST:PORT
+  REMORA_CA, REMORA_TOKEN
+                        the CAs that may vouch for it, and the token of the pod of
+                        this node's proxy; the endpoints are given the same
+  REMORA_LOG            diagnostics on stderr, as for a sidecar";
 
 /// Judges the connections of one pod by its L7 policy.
 #[derive(Debug, Parser)]
@@ -113,6 +127,19 @@ enum Command {
         #[arg(long, value_name = "N", default_value = "1")]
         threads: NonZeroUsize,
     },
+    /// Find the pods of this node that its proxy serves, and keep its folder of endpoints
+    #[command(after_help = ENDPOINTS)]
+    Endpoints {
+        /// The folder of endpoints
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+        /// A folder in which endpoints keep their last good policy, for a start without the agent
+        #[arg(long, value_name = "DIR")]
+        snapshots: Option<PathBuf>,
+        /// Only say whether the agent's pods are in the folder, for a readiness probe
+        #[arg(long)]
+        check: bool,
+    },
     /// Ask the running proxy whether it has its policy; if not, say what it waits for
     #[command(after_help = "Made for a startup probe: exec `/remora-sidecar ready`.")]
     Ready {
@@ -133,6 +160,8 @@ enum Failure {
     Rights(#[from] RightsError),
     #[error(transparent)]
     Node(#[from] NodeError),
+    #[error(transparent)]
+    Finder(#[from] FinderError),
     #[error("{0}")]
     System(#[from] io::Error),
     #[error("{0}")]
@@ -146,6 +175,7 @@ impl Failure {
             Self::Start(_)
             | Self::Rights(_)
             | Self::Node(_)
+            | Self::Finder(_)
             | Self::System(_)
             | Self::NotReady(_) => 1,
         }
@@ -159,6 +189,10 @@ pub fn run(arguments: &Arguments, registry: Registry) -> ExitCode {
     let done = match &arguments.command {
         Command::Run => proxy(registry),
         Command::Node { endpoints, threads } => of_node(endpoints.clone(), *threads, registry),
+        Command::Endpoints { into, check: true, .. } => {
+            finder::check(into).map_err(Failure::NotReady)
+        }
+        Command::Endpoints { into, snapshots, .. } => find(into.clone(), snapshots.clone()),
         Command::Ready { wait } => is_ready(*wait),
     };
     match done {
@@ -202,6 +236,20 @@ fn of_node(endpoints: PathBuf, threads: NonZeroUsize, registry: Registry) -> Res
     runtime(1)?.block_on(async {
         let stop = stop_signal()?;
         Node::new(endpoints, threads, config, registry).run(stop).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+fn find(into: PathBuf, snapshots: Option<PathBuf>) -> Result<(), Failure> {
+    let config = FinderConfig::from_env()?;
+    prepare(config.log);
+    // Before there is a second thread.
+    node::become_finder()?;
+    hide_memory();
+    runtime(1)?.block_on(async {
+        let stop = stop_signal()?;
+        Finder::new(config, into, snapshots).run(stop).await?;
         tracing::info!("stopped");
         Ok(())
     })

@@ -3,6 +3,7 @@
 //! Every problem is reported at once, with its variable and a remedy.
 
 mod agent;
+mod finder;
 mod node;
 mod probes;
 mod reader;
@@ -21,6 +22,7 @@ pub(crate) use self::probes::{Call, HttpGet, Kind, Probe};
 use self::reader::Reader;
 pub use self::{
     agent::{Agent, Tls},
+    finder::FinderConfig,
     probes::Probes,
 };
 use crate::{access_log::Options, limits::Limits, network::Network};

@@ -39,6 +39,7 @@ pub mod config;
 mod drain;
 mod endpoint;
 mod errors;
+pub mod finder;
 mod health;
 mod http;
 pub mod limits;

@@ -44,6 +44,16 @@ impl Network {
         Ok(network)
     }
 
+    /// By which number the system tells it from others, for as long as it is
+    /// there; none of this process's own.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn inode(&self) -> io::Result<Option<u64>> {
+        let inode = |away: &Arc<Away>| away.pod.metadata().map(|data| data.ino());
+        self.0.as_ref().map(inode).transpose()
+    }
+
     /// Does `work` inside. It must not wait: meanwhile this thread, and all
     /// that it makes, belongs to the pod.
     ///

@@ -69,6 +69,25 @@ fn ready_without_a_sidecar_says_so() {
 }
 
 #[test]
+fn who_finds_endpoints_says_what_is_wrong_and_whether_it_is_done() {
+    assert_eq!(output(&["endpoints"], &[]).0, Some(2));
+    let folder = TempDir::new().unwrap();
+    let into = folder.path().to_str().unwrap();
+    let (code, text) = output(&["endpoints", "--into", into], &[]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("REMORA_AGENT: is not set"), "{text}");
+    let socket = [("REMORA_AGENT", "unix:/run/remora/agent.sock")];
+    let (code, text) = output(&["endpoints", "--into", into], &socket);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("a socket tells of one pod"), "{text}");
+    let (code, text) = output(&["endpoints", "--into", into, "--check"], &[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("has not told of this node's pods yet"), "{text}");
+    std::fs::write(folder.path().join(".listed"), "").unwrap();
+    assert_eq!(output(&["endpoints", "--into", into, "--check"], &[]).0, Some(0));
+}
+
+#[test]
 fn a_node_without_its_folder_of_endpoints_says_so() {
     for wrong in [&["node"][..], &["node", "--endpoints", "/nowhere", "--threads", "0"]] {
         assert_eq!(output(wrong, &[]).0, Some(2), "{wrong:?}");

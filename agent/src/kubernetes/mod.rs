@@ -76,6 +76,8 @@ pub struct ClusterConfig {
     pub injector: Option<String>,
     /// The ClusterRole with which everything that the agent makes goes away.
     pub owner: Option<String>,
+    /// The service account of the proxies of nodes, if there are any.
+    pub node_account: Option<tcp::NodeAccount>,
     /// The cluster's addresses besides those that its nodes tell.
     pub ranges: Vec<Prefix>,
     /// The protocols that policies may name.
@@ -113,7 +115,10 @@ async fn start_with(config: ClusterConfig, client: Client) -> Result<Running, St
     let health = listen(config.health).await?;
     let metrics = listen(config.metrics).await?;
     let sidecars = listen(config.listen).await?;
-    let world = World::of_cluster(config.registry, config.ranges.clone());
+    let mut world = World::of_cluster(config.registry, config.ranges.clone());
+    if let Some(account) = &config.node_account {
+        world = world.with_bundle_in(&account.namespace);
+    }
     let (judge, mut outlook) = Judge::new(world);
     let (changes, received) = mpsc::channel(CHANGES);
     judge.start(received).map_err(|_| StartError::Watch)?;
@@ -145,6 +150,7 @@ async fn start_with(config: ClusterConfig, client: Client) -> Result<Running, St
         reviews: tcp::TokenReviews::new(client),
         limits: tcp::Limits::default(),
         counters: Arc::clone(&view.counters),
+        node_account: config.node_account,
     };
     let pods = outlook.slices.borrow().as_deref().map_or(0, BTreeMap::len);
     let policies = outlook.policies.borrow().as_deref().map_or(0, <[_]>::len);

@@ -32,7 +32,7 @@ pub(super) enum Review {
     Unavailable,
 }
 
-const KINDS: [Kind; 3] = [Kind::Policy, Kind::Hosts, Kind::Services];
+const KINDS: [Kind; 4] = [Kind::Policy, Kind::Hosts, Kind::Services, Kind::Endpoints];
 const PUSHES: [Push; 3] = [Push::Sent, Push::Accepted, Push::Refused];
 const REVIEWS: [Review; 5] =
     [Review::Accepted, Review::Cached, Review::Refused, Review::Throttled, Review::Unavailable];
@@ -132,6 +132,6 @@ mod tests {
         assert!(text.contains("\nremora_agent_sidecars 1\n"), "{text}");
         assert!(text.contains("{type=\"hosts\",result=\"refused\"} 1\n"), "{text}");
         assert!(text.contains("reviews_total{result=\"throttled\"} 1\n"), "{text}");
-        assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 15);
+        assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 18);
     }
 }

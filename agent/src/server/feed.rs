@@ -1,9 +1,10 @@
-//! What one pod is to know now, and what its sidecar made of it.
+//! What one pod, or one node, is to know now, and what its proxy made of it.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -11,15 +12,18 @@ use std::time::SystemTime;
 use prost::Message;
 use prost::encoding::message;
 use prost_types::Any;
-use remora_api::{MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, SERVICE_URL};
+use remora_api::{
+    ENDPOINT_URL, MAX_MESSAGE_BYTES, NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, SERVICE_URL,
+};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Counters;
 use super::bucket::{Bucket, Rate};
-use crate::world::{HoldBack, PodKey, PodSlice};
+use crate::world::{HoldBack, OnNode, PodKey, PodSlice};
 
-/// How many streams one pod may have at a time: three for each connection.
+/// How many streams one pod may have at a time: three for each connection. What
+/// holds for a pod here and below holds for a node, too.
 const MAX_STREAMS: usize = 24;
 /// How often it may open one: each is answered with a whole slice.
 const OPENINGS: Rate = Rate { burst: 64, per_second: 4 };
@@ -40,6 +44,26 @@ pub(super) enum Kind {
     Hosts,
     /// Our own, of the services that the pod may call.
     Services,
+    /// Our own, of the pods that a node's proxy serves.
+    Endpoints,
+}
+
+/// Whom something is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A pod, with its uid.
+    Pod(PodKey, String),
+    /// A node, by its name.
+    Node(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(key, _) => key.fmt(f),
+            Self::Node(name) => write!(f, "node {name}"),
+        }
+    }
 }
 
 impl Kind {
@@ -48,6 +72,7 @@ impl Kind {
             Self::Policy => NETWORK_POLICY_URL,
             Self::Hosts => NETWORK_POLICY_HOSTS_URL,
             Self::Services => SERVICE_URL,
+            Self::Endpoints => ENDPOINT_URL,
         }
     }
 
@@ -56,6 +81,7 @@ impl Kind {
             Self::Policy => "policy",
             Self::Hosts => "hosts",
             Self::Services => "services",
+            Self::Endpoints => "endpoints",
         }
     }
 }
@@ -74,6 +100,8 @@ pub(super) struct State {
     policy: Option<Versioned>,
     hosts: Option<Versioned>,
     services: Option<Versioned>,
+    /// Of a node, which has nothing else.
+    endpoints: Option<Versioned>,
     /// What they were made of.
     pub(super) slice: Option<Arc<PodSlice>>,
 }
@@ -84,6 +112,7 @@ impl State {
             Kind::Policy => self.policy.as_ref(),
             Kind::Hosts => self.hosts.as_ref(),
             Kind::Services => self.services.as_ref(),
+            Kind::Endpoints => self.endpoints.as_ref(),
         }
     }
 }
@@ -91,7 +120,7 @@ impl State {
 /// The side that changes what a pod is to know.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    pod: PodKey,
+    subject: Subject,
     /// Holds the slice too, which is compared in place of encoded bytes: these
     /// differ with the order of maps.
     state: watch::Sender<State>,
@@ -102,9 +131,11 @@ pub(super) struct Publisher {
 /// The side that tells the pod's sidecar.
 #[derive(Debug)]
 pub(super) struct Feed {
-    pub(super) pod: PodKey,
-    pub(super) uid: String,
+    pub(super) subject: Subject,
+    /// A pod's own.
     pub(super) service_account: String,
+    /// A pod whose own token is nobody's who asks: its node's proxy does.
+    pub(super) is_of_node: bool,
     pub(super) state: watch::Receiver<State>,
     /// How far each open hosts stream is: the version that it has accepted or refused.
     pub(super) settled_hosts: watch::Sender<BTreeMap<u64, u64>>,
@@ -126,22 +157,36 @@ impl Publisher {
         holdback: Option<&Arc<HoldBack>>,
         counters: &Arc<Counters>,
     ) -> (Self, Feed) {
+        let subject = Subject::Pod(pod, slice.uid.clone());
+        let (publisher, mut feed) = Self::of(subject, counters);
+        feed.service_account.clone_from(&slice.service_account);
+        feed.is_of_node = slice.is_of_node;
+        feed.holdback = holdback.cloned();
+        (publisher, feed)
+    }
+
+    /// A node whose endpoints are not known yet.
+    pub(super) fn of_node(name: &str, counters: &Arc<Counters>) -> (Self, Feed) {
+        Self::of(Subject::Node(name.to_owned()), counters)
+    }
+
+    fn of(subject: Subject, counters: &Arc<Counters>) -> (Self, Feed) {
         let (state, receiver) = watch::channel(State::default());
         let feed = Feed {
-            pod: pod.clone(),
-            uid: slice.uid.clone(),
-            service_account: slice.service_account.clone(),
+            subject: subject.clone(),
+            service_account: String::new(),
+            is_of_node: false,
             state: receiver,
             settled_hosts: watch::Sender::new(BTreeMap::new()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            holdback: holdback.cloned(),
+            holdback: None,
             counters: Arc::clone(counters),
             openings: Mutex::new(Bucket::new(OPENINGS, Instant::now())),
             open: AtomicUsize::new(0),
             refused: Mutex::new(BTreeMap::new()),
         };
-        (Self { pod, state, too_large: None }, feed)
+        (Self { subject, state, too_large: None }, feed)
     }
 
     /// Makes this the pod's slice, if it is another than before.
@@ -192,6 +237,15 @@ impl Publisher {
         });
     }
 
+    /// Makes these the node's endpoints; the caller knows that they are others
+    /// than before, and that a message holds them.
+    pub(super) fn publish_endpoints(&self, endpoints: &[Arc<OnNode>]) {
+        let all = endpoints.iter().map(|own| any(Kind::Endpoints, &own.endpoint)).collect();
+        self.state.send_modify(|state| {
+            state.endpoints = Some(next(state.endpoints.as_ref(), all));
+        });
+    }
+
     fn tell_too_large(&self, kind: Kind, bytes: usize) {
         let consequence = match self.state.borrow().part(kind) {
             Some(_) => "its last slice stays in force",
@@ -199,7 +253,7 @@ impl Publisher {
         };
         tracing::error!(
             "{}: its {} would be {bytes} bytes, more than a message may have ({MAX_MESSAGE_BYTES}): {consequence}; let its policies select fewer pods",
-            self.pod,
+            self.subject,
             kind.name(),
         );
     }
@@ -214,16 +268,20 @@ impl Feed {
 
     /// A stream was opened.
     pub(super) fn opened(&self) {
-        if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.open.fetch_add(1, Ordering::Relaxed) == 0 && self.is_pods() {
             self.counters.sidecar_came();
         }
     }
 
     /// A stream has ended.
     pub(super) fn closed(&self) {
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 && self.is_pods() {
             self.counters.sidecar_went();
         }
+    }
+
+    fn is_pods(&self) -> bool {
+        matches!(self.subject, Subject::Pod(..))
     }
 
     /// Notes that the sidecar refused a version. Says whether that is news.
@@ -255,6 +313,14 @@ fn has_same_hosts(one: &PodSlice, other: &PodSlice) -> bool {
 fn any(kind: Kind, message: &impl Message) -> Any {
     Any { type_url: kind.url().to_owned(), value: message.encode_to_vec() }
 }
+
+/// How many bytes an endpoint takes in a message.
+pub(super) fn endpoint_bytes(own: &OnNode) -> usize {
+    message::encoded_len(RESOURCES_TAG, &any(Kind::Endpoints, &own.endpoint))
+}
+
+/// How many bytes the resources of a message may take together.
+pub(super) const MAX_RESOURCES_BYTES: usize = MAX_MESSAGE_BYTES - ENVELOPE_BYTES;
 
 fn next(before: Option<&Versioned>, resources: Arc<[Any]>) -> Versioned {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! NPDS, NPHDS and services: gRPC around the streams, on a pod's socket or for
+//! NPDS, NPHDS, services and endpoints: gRPC around the streams, on a pod's socket or for
 //! whoever shows a token.
 
 use std::convert::Infallible;
@@ -14,6 +14,9 @@ use remora_api::cilium::network_policy_hosts_discovery_service_server::{
     NetworkPolicyHostsDiscoveryService, NetworkPolicyHostsDiscoveryServiceServer,
 };
 use remora_api::discovery::{DiscoveryRequest, DiscoveryResponse};
+use remora_api::endpoints::endpoint_discovery_service_server::{
+    EndpointDiscoveryService, EndpointDiscoveryServiceServer,
+};
 use remora_api::services::service_discovery_service_server::{
     ServiceDiscoveryService, ServiceDiscoveryServiceServer,
 };
@@ -58,7 +61,7 @@ pub(super) enum Gate {
     Token(Arc<Door>),
 }
 
-/// All services.
+/// All of them.
 #[derive(Clone, Debug)]
 struct Discovery(Gate);
 
@@ -71,9 +74,12 @@ impl Discovery {
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
         let (feed, admission) = match &self.0 {
+            Gate::Socket(_) if kind == Kind::Endpoints => {
+                return Err(Status::unimplemented("a pod's own socket knows of no endpoints"));
+            }
             Gate::Socket(feed) => (Arc::clone(feed), None),
             Gate::Token(door) => {
-                let admission = door.admit(&request).await?;
+                let admission = door.admit(kind, &request).await?;
                 (admission.feed(), Some(admission))
             }
         };
@@ -136,16 +142,30 @@ impl ServiceDiscoveryService for Discovery {
     }
 }
 
+#[tonic::async_trait]
+impl EndpointDiscoveryService for Discovery {
+    type StreamEndpointsStream = Responses;
+
+    async fn stream_endpoints(
+        &self,
+        request: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        self.open(Kind::Endpoints, request).await
+    }
+}
+
 type Policies = NetworkPolicyDiscoveryServiceServer<Discovery>;
 type Hosts = NetworkPolicyHostsDiscoveryServiceServer<Discovery>;
 type Services = ServiceDiscoveryServiceServer<Discovery>;
+type Endpoints = EndpointDiscoveryServiceServer<Discovery>;
 
-/// Three services on one socket: tonic's own router would bring a web framework.
+/// All services on one socket: tonic's own router would bring a web framework.
 #[derive(Clone)]
 pub(super) struct Router {
     policies: Policies,
     hosts: Hosts,
     services: Services,
+    endpoints: Endpoints,
 }
 
 impl Router {
@@ -153,6 +173,9 @@ impl Router {
         let discovery = Discovery(gate);
         Self {
             policies: Policies::new(discovery.clone())
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+            endpoints: Endpoints::new(discovery.clone())
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .max_encoding_message_size(MAX_MESSAGE_BYTES),
             services: Services::new(discovery.clone())
@@ -180,8 +203,11 @@ impl Service<http::Request<Body>> for Router {
             Some(Policies::NAME) => self.policies.call(request),
             Some(Hosts::NAME) => self.hosts.call(request),
             Some(Services::NAME) => self.services.call(request),
+            Some(Endpoints::NAME) => self.endpoints.call(request),
             _ => {
-                let status = Status::unimplemented("only NPDS, NPHDS and services are served here");
+                let status = Status::unimplemented(
+                    "only NPDS, NPHDS, services and endpoints are served here",
+                );
                 Box::pin(async move { Ok(status.into_http()) })
             }
         }

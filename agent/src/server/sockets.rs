@@ -163,7 +163,7 @@ fn serve(
     feed: Arc<Feed>,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<impl Future<Output = ()> + Send + use<>> {
-    let pod = feed.pod.clone();
+    let pod = feed.subject.clone();
     let incoming = accept(tokio::net::UnixListener::from_std(listener)?);
     let router = Router::new(Gate::Socket(feed));
     let server = server().serve_with_incoming_shutdown(router, incoming, async {

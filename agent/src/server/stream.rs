@@ -1,4 +1,4 @@
-//! One stream of NPDS, NPHDS or services: what is sent when.
+//! One stream of NPDS, NPHDS, services or endpoints: what is sent when.
 //!
 //! When a change touches both, the sidecar hears of the new addresses first:
 //! its policy waits until every hosts stream has answered, or for [`HOLD`].
@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::counters::Push;
 use super::exchange::{Exchange, Heard};
-use super::feed::{Feed, Kind, State, Versioned};
+use super::feed::{Feed, Kind, State, Subject, Versioned};
 use crate::world::Subscription;
 
 /// How long a policy waits for the answer to the addresses that it needs.
@@ -161,7 +161,7 @@ impl Stream {
         request: &DiscoveryRequest,
         subscription: &mut Option<Subscription>,
     ) -> Option<Status> {
-        let (pod, kind) = (&self.feed.pod, self.exchange.kind);
+        let (who, kind) = (&self.feed.subject, self.exchange.kind);
         match self.exchange.hear(request) {
             Heard::Subscribed => {
                 self.settle(0);
@@ -172,7 +172,7 @@ impl Stream {
                 self.settle(version);
                 self.feed.counters.pushed(kind, Push::Accepted);
                 subscription.iter().for_each(|subscription| subscription.accepted(version));
-                tracing::info!("{pod}: accepted {} version {version}", kind.name());
+                tracing::info!("{who}: accepted {} version {version}", kind.name());
             }
             Heard::Refused(version, message) => {
                 self.settle(version);
@@ -181,7 +181,7 @@ impl Stream {
                 if self.feed.refuse(kind, version) {
                     let message = crate::notice::one_line(&message);
                     tracing::error!(
-                        "{pod}: its sidecar REFUSED {} version {version}: {message}; it keeps what it had, and this version is not sent again",
+                        "{who}: its proxy REFUSED {} version {version}: {message}; it keeps what it had, and this version is not sent again",
                         kind.name()
                     );
                 }
@@ -198,7 +198,8 @@ impl Stream {
     /// Tells who waits for addresses to be forgotten that this sidecar may know some.
     fn subscribe(&self, request: &DiscoveryRequest) -> Option<Subscription> {
         let holdback = self.feed.holdback.as_ref().filter(|_| self.exchange.kind == Kind::Hosts)?;
-        Some(holdback.subscribe(&self.feed.uid, !request.version_info.is_empty()))
+        let Subject::Pod(_, uid) = &self.feed.subject else { return None };
+        Some(holdback.subscribe(uid, !request.version_info.is_empty()))
     }
 
     fn settle(&self, version: u64) {
@@ -215,8 +216,8 @@ impl Stream {
         if let Some(part) = state.part(kind).filter(|part| self.feed.is_refused(kind, part.version))
         {
             tracing::warn!(
-                "{}: {} version {} is not sent: its sidecar has refused it; edit the policies that select the pod",
-                self.feed.pod,
+                "{}: {} version {} is not sent: its proxy has refused it; edit the policies that select the pod",
+                self.feed.subject,
                 kind.name(),
                 part.version
             );

@@ -8,6 +8,7 @@
 mod addresses;
 mod catalog;
 mod documents;
+mod endpoint;
 mod groups;
 mod holdback;
 mod identities;
@@ -48,6 +49,7 @@ use self::shelf::Shelf;
 use crate::directory::{Manifests, Unreadable};
 use crate::notice::{Notice, Severity};
 
+pub use self::endpoint::OnNode;
 pub use self::holdback::{Held, HoldBack, PATIENCE, Subscription};
 pub use self::object::{Key, Kind, Object, ObjectVersion};
 pub use self::pod::PodKey;
@@ -77,6 +79,8 @@ pub struct World {
     live: BTreeMap<PodKey, Live>,
     last_endpoint: u64,
     slices: Slices,
+    /// Namespaces that need the CA bundle, whatever is in them.
+    bundled: BTreeSet<String>,
     /// Said once, with the next settling.
     happened: Vec<Notice>,
 }
@@ -135,8 +139,15 @@ impl World {
             live: BTreeMap::new(),
             last_endpoint: 0,
             slices: Slices::new(),
+            bundled: BTreeSet::new(),
             happened: Vec::new(),
         }
+    }
+
+    /// The same world, with a namespace in which pods of ours need the CA bundle.
+    pub fn with_bundle_in(mut self, namespace: &str) -> Self {
+        self.bundled.insert(namespace.to_owned());
+        self
     }
 
     /// Makes this the world that the manifests describe; what they no longer
@@ -294,12 +305,14 @@ impl World {
     }
 
     /// The namespaces with pods that may carry a sidecar: somebody has decided
-    /// about their injection, or a pod there is marked by the injector.
+    /// about their injection, or a pod there is marked by the injector. And
+    /// those with pods of ours.
     pub fn bundle_namespaces(&self) -> BTreeSet<String> {
         let labelled =
             self.namespaces.good().filter(|(_, own)| own.is_marked).map(|(name, _)| name);
         let marked = self.pods.good().filter(|(_, pod)| pod.is_marked);
-        labelled.chain(marked.map(|(key, _)| &key.namespace)).cloned().collect()
+        let marked = marked.map(|(key, _)| &key.namespace);
+        labelled.chain(marked).chain(&self.bundled).cloned().collect()
     }
 
     /// Closes what is about pods or policies that cannot be read.
@@ -326,6 +339,8 @@ impl World {
         notices
             .extend(self.cidr_groups.notices("nobody is in it, and rules that deny it deny all"));
         notices.extend(self.pods.notices("this document is ignored"));
+        let live = self.live.keys().filter_map(|key| self.pods.get(key));
+        notices.extend(live.filter_map(endpoint::left_out));
         let warning = |text: &String| Notice::new(Severity::Warning, 0, text.as_str());
         notices.extend(self.groups.warnings().map(warning));
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use remora_manifest::{Field, FieldError, Node};
 use remora_policy::{Labels, NamedPorts};
+
+use super::endpoint::{self, OnNode, Taken};
 
 /// Which pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +47,15 @@ pub(super) struct Pod {
     pub(super) is_completed: bool,
     /// It uses its node's addresses.
     pub(super) is_on_host_network: bool,
-    /// It carries a sidecar of ours.
+    /// It carries a sidecar of ours, or the wait for its node's proxy.
     pub(super) is_injected: bool,
+    /// Its node's proxy serves it: it has no sidecar that would ask.
+    pub(super) is_of_node: bool,
+    /// What its node's proxy has to know; none if it has a sidecar of its own,
+    /// or has no node or no address yet.
+    pub(super) on_node: Option<Arc<OnNode>>,
+    /// The variables that it gives in vain.
+    pub(super) left_out: Vec<String>,
     /// The injector's annotation is on it.
     pub(super) is_marked: bool,
     /// `FILE:LINE` of its manifest.
@@ -97,19 +107,32 @@ impl Pod {
             Some(status) if !is_on_host_network => addresses(status)?,
             _ => Vec::new(),
         };
+        let uid = text(&metadata, "uid")?.unwrap_or_default();
+        let node = text(&spec, "nodeName")?.filter(|name| !name.is_empty());
+        let container = ours(&spec)?;
+        let served = container.filter(|own| !is_sidecar(own)).map(endpoint::variables);
+        let is_of_node = served.is_some();
+        let Taken { variables, left_out } = served.unwrap_or_default();
+        let host = status.as_ref().map_or(Ok(None), |status| text(status, "hostIP"))?;
+        let on_node = node.as_deref().filter(|_| is_of_node && !addresses.is_empty());
+        let on_node = on_node
+            .map(|node| OnNode::new(node, (&key, &uid), &addresses, host.as_deref(), variables));
         Ok(Self {
-            uid: text(&metadata, "uid")?.unwrap_or_default(),
+            uid,
             labels: labels(&metadata)?,
             service_account: match text(&spec, "serviceAccountName")? {
                 Some(name) => name,
                 None => text(&spec, "serviceAccount")?.unwrap_or_else(|| "default".to_owned()),
             },
-            node: text(&spec, "nodeName")?.filter(|name| !name.is_empty()),
+            node,
             ports: named_ports(&spec)?,
             addresses,
             is_completed: matches!(phase, "Succeeded" | "Failed"),
             is_on_host_network,
-            is_injected: is_injected(&spec)?,
+            is_injected: container.is_some(),
+            is_of_node,
+            on_node: on_node.map(Arc::new),
+            left_out,
             is_marked: has_key(&metadata, "annotations", STATUS_ANNOTATION)?,
             place: document.location.file_and_line().to_string(),
             key,
@@ -214,10 +237,16 @@ fn named_ports(spec: &Field<'_>) -> Result<NamedPorts, FieldError> {
     Ok(NamedPorts::of_pod(named))
 }
 
-fn is_injected(spec: &Field<'_>) -> Result<bool, FieldError> {
-    let Some(containers) = spec.get_given("initContainers")? else { return Ok(false) };
-    let is_ours = |item: Field<'_>| item.node.get("name").and_then(Node::as_str) == Some(SIDECAR);
-    Ok(containers.items()?.any(is_ours))
+/// The container that the injector has added.
+fn ours<'a>(spec: &Field<'a>) -> Result<Option<&'a Node>, FieldError> {
+    let Some(containers) = spec.get_given("initContainers")? else { return Ok(None) };
+    let is_ours = |item: &&Node| item.get("name").and_then(Node::as_str) == Some(SIDECAR);
+    Ok(containers.items()?.map(|item| item.node).find(is_ours))
+}
+
+/// Whether it stays as long as the pod. One that ends waits for the node's proxy.
+fn is_sidecar(container: &Node) -> bool {
+    container.get("restartPolicy").and_then(Node::as_str) == Some("Always")
 }
 
 fn checked(field: &Field<'_>, is_valid: fn(&str) -> bool) -> Result<String, FieldError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use remora_api::cilium;
 use remora_api::services::Service;
 
+use super::endpoint::OnNode;
 use super::groups::Group;
 use super::live::Live;
 use super::pod::{Pod, PodKey};
@@ -37,6 +38,10 @@ pub struct PodSlice {
     /// The pod's own addresses, and by which identity it is recognised by each;
     /// none where another claims it too. Empty as long as it has no address.
     pub addresses: BTreeMap<IpAddr, Option<u32>>,
+    /// Its node's proxy serves it, and nobody in the pod has to be told anything.
+    pub is_of_node: bool,
+    /// What its node's proxy has to know, once there is something.
+    pub on_node: Option<Arc<OnNode>>,
     /// What the authors of the policies should know.
     pub warnings: Vec<String>,
 }
@@ -83,6 +88,8 @@ impl PodSlice {
             services: Arc::clone(&group.services),
             peers: Arc::clone(&group.peers),
             addresses: recognised(pod, live, people),
+            is_of_node: pod.is_of_node,
+            on_node: pod.on_node.clone(),
             warnings: group.encoded.warnings.clone(),
         }
     }
@@ -90,6 +97,7 @@ impl PodSlice {
     /// Whether what it says of the pod itself is still so.
     fn is_about(&self, pod: &Pod, live: &Live, people: &People) -> bool {
         self.service_account == pod.service_account
+            && self.on_node == pod.on_node
             && self.addresses == recognised(pod, live, people)
     }
 }

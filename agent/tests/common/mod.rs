@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use remora_api::cilium::network_policy_discovery_service_client::NetworkPolicyDiscoveryServiceClient as Policies;
 use remora_api::cilium::network_policy_hosts_discovery_service_client::NetworkPolicyHostsDiscoveryServiceClient as Hosts;
 use remora_api::discovery::{DiscoveryRequest, DiscoveryResponse};
+use remora_api::endpoints::endpoint_discovery_service_client::EndpointDiscoveryServiceClient as Endpoints;
 use remora_api::rpc;
 use remora_api::wire::Resource;
 use tokio::sync::mpsc;
@@ -95,7 +96,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{what}: never"))
 }
 
-/// A stream of either service, from the sidecar's side.
+/// A stream of any service, from the sidecar's side.
 pub(crate) struct Stream {
     requests: mpsc::Sender<DiscoveryRequest>,
     responses: Streaming<DiscoveryResponse>,
@@ -124,7 +125,16 @@ impl Stream {
 
     /// With these values of `authorization`.
     pub(crate) async fn policies_as(channel: &Channel, values: &[&str]) -> Result<Self, Status> {
-        let (requests, receiver) = request(values);
+        Self::policies_of(channel, values, &[]).await
+    }
+
+    /// With these values of `authorization`, for the pods that a node's proxy names.
+    pub(crate) async fn policies_of(
+        channel: &Channel,
+        values: &[&str],
+        pods: &[&str],
+    ) -> Result<Self, Status> {
+        let (requests, receiver) = request(values, pods);
         let responses = Policies::new(channel.clone()).stream_network_policies(receiver).await?;
         let url = remora_api::NETWORK_POLICY_URL;
         Ok(Self { requests, responses: responses.into_inner(), url })
@@ -132,9 +142,17 @@ impl Stream {
 
     /// With these values of `authorization`.
     pub(crate) async fn hosts_as(channel: &Channel, values: &[&str]) -> Result<Self, Status> {
-        let (requests, receiver) = request(values);
+        let (requests, receiver) = request(values, &[]);
         let responses = Hosts::new(channel.clone()).stream_network_policy_hosts(receiver).await?;
         let url = remora_api::NETWORK_POLICY_HOSTS_URL;
+        Ok(Self { requests, responses: responses.into_inner(), url })
+    }
+
+    /// With these values of `authorization`.
+    pub(crate) async fn endpoints_as(channel: &Channel, values: &[&str]) -> Result<Self, Status> {
+        let (requests, receiver) = request(values, &[]);
+        let responses = Endpoints::new(channel.clone()).stream_endpoints(receiver).await?;
+        let url = remora_api::ENDPOINT_URL;
         Ok(Self { requests, responses: responses.into_inner(), url })
     }
 
@@ -178,11 +196,15 @@ impl Stream {
 
 fn request(
     values: &[&str],
+    pods: &[&str],
 ) -> (mpsc::Sender<DiscoveryRequest>, Request<ReceiverStream<DiscoveryRequest>>) {
     let (requests, receiver) = mpsc::channel(8);
     let mut request = Request::new(ReceiverStream::new(receiver));
     for value in values {
         request.metadata_mut().append("authorization", value.parse().expect("a value"));
+    }
+    for pod in pods {
+        request.metadata_mut().append(remora_api::POD_HEADER, pod.parse().expect("a value"));
     }
     (requests, request)
 }

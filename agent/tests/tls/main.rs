@@ -8,5 +8,6 @@ mod certificate;
 mod cluster;
 mod floods;
 mod newcomers;
+mod nodes;
 mod stage;
 mod tokens;

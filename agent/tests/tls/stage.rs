@@ -63,6 +63,8 @@ pub(crate) fn slice(uid: &str, address: &str, peer: (u64, &str)) -> Arc<PodSlice
         services: Arc::default(),
         peers: Arc::new([(peer.parse().expect("an address"), number)].into()),
         addresses: [(address.parse().expect("an address"), Some(number + 1000))].into(),
+        is_of_node: false,
+        on_node: None,
         warnings: Vec::new(),
     })
 }
@@ -99,6 +101,7 @@ impl Agent {
             reviews: TokenReviews::new(cluster.client()),
             limits,
             counters: Arc::clone(&counters),
+            node_account: Some("remora/remora-node".parse().expect("an account")),
         };
         let (slices, snapshots) = watch::channel(Some(Arc::new(crew())));
         let (stop, stopped) = oneshot::channel::<()>();

@@ -101,3 +101,21 @@ pub(crate) static BACKEND: Schema = Schema {
         Field { number: 2, name: "port", kind: Kind::Varint },
     ],
 };
+
+pub(crate) static ENDPOINT: Schema = Schema {
+    name: "Endpoint",
+    fields: &[
+        Field { number: 1, name: "namespace", kind: Kind::String },
+        Field { number: 2, name: "name", kind: Kind::String },
+        Field { number: 3, name: "uid", kind: Kind::String },
+        Field { number: 4, name: "variables", kind: Kind::Message(&VARIABLE) },
+    ],
+};
+
+pub(crate) static VARIABLE: Schema = Schema {
+    name: "Variable",
+    fields: &[
+        Field { number: 1, name: "name", kind: Kind::String },
+        Field { number: 2, name: "value", kind: Kind::String },
+    ],
+};

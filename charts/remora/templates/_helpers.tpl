@@ -26,8 +26,13 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- if .of.replicas }}{{ .of.replicas }}{{ else if .root.Values.ha }}2{{ else }}1{{ end -}}
 {{- end -}}
 
-{{/* Where the pods of a Deployment go, and as whom: (dict "root" $ "of" .Values.agent "part" "agent") */}}
-{{- define "remora.pod" -}}
+{{/* Whether there are proxies on nodes; empty if not. */}}
+{{- define "remora.onNodes" -}}
+{{- if or (eq .Values.mode "node") .Values.node.keep }}true{{ end -}}
+{{- end -}}
+
+{{/* Where pods go: (dict "root" $ "of" .Values.agent "part" "agent") */}}
+{{- define "remora.place" -}}
 serviceAccountName: remora-{{ .part }}
 {{- with .of.priorityClassName }}
 priorityClassName: {{ . }}
@@ -46,6 +51,11 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* Where the pods of a Deployment go, and as whom: (dict "root" $ "of" .Values.agent "part" "agent") */}}
+{{- define "remora.pod" -}}
+{{ include "remora.place" . }}
 {{- if gt (int (include "remora.replicas" .)) 1 }}
 topologySpreadConstraints:
 {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -72,6 +82,14 @@ capabilities: {drop: [ALL]}
 {{/* Where sidecars reach the agent. */}}
 {{- define "remora.agentUrl" -}}
 https://remora-agent.{{ .Release.Namespace }}.svc:16010
+{{- end -}}
+
+{{/* What both containers of a node's pod find, in the same places: files name files. */}}
+{{- define "remora.nodeMounts" -}}
+- {name: endpoints, mountPath: /run/remora/endpoints}
+- {name: snapshots, mountPath: /run/remora/snapshots}
+- {name: remora-ca, mountPath: /run/remora/ca, readOnly: true}
+- {name: remora-token, mountPath: /run/remora/token, readOnly: true}
 {{- end -}}
 
 {{- define "remora.tlsSecret" -}}

@@ -10,15 +10,13 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
-use remora_injector::admission::{INJECT_LABEL, Mode, Standing, State};
+use remora_injector::admission::{INJECT_LABEL, Mode, Standing};
 use remora_injector::is_injected;
 use serde_json::json;
 
 use super::report::Check;
-use super::{explain, metrics, pre};
+use super::{explain, metrics, pods, pre};
 
-/// The most pods that are named.
-const NAMED: usize = 10;
 /// What the kinds of policy are defined by, and the second net's policies.
 const DEFINITIONS: [&str; 2] =
     ["l7policies.policy.remora.dev", "clusterl7policies.policy.remora.dev"];
@@ -47,7 +45,7 @@ pub(super) async fn checks(client: &Client, install: &str) -> Vec<Check> {
             checks.push(labels(&all, install));
             checks.extend(pod_security(&all, install));
             checks.push(trial(client, &all, install).await);
-            checks.push(missed(client, &all, install).await);
+            checks.extend(pods::checks(client, &all, install).await);
         }
     }
     checks
@@ -222,46 +220,12 @@ async fn trial(client: &Client, all: &[Labels], install: &str) -> Check {
         let made = api.create(&params, &pod).await.map_err(|error| explain(&error))?;
         let made = serde_json::to_value(made).map_err(|error| error.to_string())?;
         match is_injected(&made) {
-            true => Ok(format!("a pod tried in namespace {} has the sidecar", namespace.name)),
+            true => Ok(format!("a pod tried in namespace {} has Remora", namespace.name)),
             false => Err(format!(
-                "a pod tried in namespace {} has no sidecar: API servers do not reach the webhook",
+                "a pod tried in namespace {} is without Remora: API servers do not reach the webhook",
                 namespace.name
             )),
         }
     };
     Check::new(category, name, outcome.await)
-}
-
-async fn missed(client: &Client, all: &[Labels], install: &str) -> Check {
-    let (category, name) = ("pods", "missed");
-    let mut missed = Vec::new();
-    for namespace in all {
-        let Standing::In(mode) = namespace.standing(install) else { continue };
-        let api: Api<Pod> = Api::namespaced(client.clone(), &namespace.name);
-        let pods = match api.list(&ListParams::default()).await {
-            Ok(pods) => pods,
-            Err(error) => return Check::new(category, name, Err(explain(&error))),
-        };
-        for pod in pods {
-            let json = serde_json::to_value(&pod).unwrap_or_default();
-            if State::of(&json, mode) == State::Missed {
-                missed.push(format!(
-                    "{}/{}",
-                    namespace.name,
-                    pod.metadata.name.unwrap_or_default()
-                ));
-            }
-        }
-    }
-    let more = missed.len().saturating_sub(NAMED);
-    let named = missed.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match (missed.len(), more) {
-        (0, _) => Check::new(category, name, Ok("every pod that should be injected is".to_owned())),
-        (_, 0) => Check::new(category, name, Err(format!("these run without Remora: {named}"))),
-        (_, more) => Check::new(
-            category,
-            name,
-            Err(format!("these run without Remora: {named}, and {more} more")),
-        ),
-    }
 }

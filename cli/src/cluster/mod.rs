@@ -4,6 +4,7 @@ mod certificates;
 pub(crate) mod check;
 mod installed;
 mod metrics;
+mod pods;
 mod pre;
 mod report;
 pub(crate) mod status;

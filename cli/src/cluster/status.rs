@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use remora_injector::admission::{Standing, State};
+use remora_injector::{ProxyMode, proxy_mode};
 use serde_json::{Value, json};
 
 use super::{Format, Target, certificates, explain, installed, metrics, run};
@@ -37,6 +38,8 @@ pub(super) struct Row {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) state: State,
+    /// Where its proxy stands, if it has one.
+    pub(super) mode: Option<ProxyMode>,
     /// What its sidecar says, or why it says nothing.
     pub(super) sidecar: Option<Result<Sidecar, String>>,
 }
@@ -98,6 +101,7 @@ pub(super) async fn rows(
         for pod in pods {
             let json = serde_json::to_value(&pod).unwrap_or_default();
             let (state, name) = (State::of(&json, mode), pod.metadata.name.unwrap_or_default());
+            let proxy = proxy_mode(&json).filter(|_| state == State::Injected);
             let sidecar = match state {
                 State::Injected => {
                     let text = metrics::scrape(client, &namespace.name, &name).await;
@@ -105,7 +109,8 @@ pub(super) async fn rows(
                 }
                 _ => None,
             };
-            rows.push(Row { namespace: namespace.name.clone(), pod: name, state, sidecar });
+            let namespace = namespace.name.clone();
+            rows.push(Row { namespace, pod: name, state, mode: proxy, sidecar });
         }
     }
     Ok(rows)
@@ -133,6 +138,7 @@ impl Row {
         let state = match self.state {
             State::Skipped(skip) => format!("no: {}", skip.because()),
             State::Missed => "NO: older than the label, or than the webhook's return".to_owned(),
+            state if self.mode == Some(ProxyMode::Node) => format!("{}, by its node", state.word()),
             state => state.word().to_owned(),
         };
         let of_sidecar = match &self.sidecar {
@@ -184,7 +190,7 @@ pub(super) fn to_json(rows: &[Row], now: f64) -> Value {
         });
         json!({
             "namespace": row.namespace, "pod": row.pod, "state": row.state.word(), "why": why,
-            "sidecar": sidecar,
+            "mode": row.mode.map(ProxyMode::word), "sidecar": sidecar,
         })
     };
     rows.iter().map(one).collect()

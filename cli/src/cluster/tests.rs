@@ -6,6 +6,7 @@ use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use remora_injector::admission::{Skip, State};
+use remora_injector::{InjectConfig, ProxyMode, inject};
 use serde_json::{Value, json};
 
 use super::report::{Check, is_good, json as as_json, table};
@@ -104,8 +105,24 @@ fn plain(name: &str) -> Value {
 }
 
 fn injected(name: &str) -> Value {
-    remora_injector::inject(&plain(name), &remora_injector::InjectConfig::default())
-        .expect("injectable")
+    inject(&plain(name), &InjectConfig::default()).expect("injectable")
+}
+
+/// A pod that is served by its node, `n1`.
+fn on_its_node(name: &str) -> Value {
+    let config = InjectConfig { mode: ProxyMode::Node, ..InjectConfig::default() };
+    let mut pod = inject(&plain(name), &config).expect("injectable");
+    pod["spec"]["nodeName"] = json!("n1");
+    pod
+}
+
+/// The proxy of a node.
+fn proxy(node: &str, is_ready: bool) -> Value {
+    let ready = json!({"type": "Ready", "status": if is_ready { "True" } else { "False" }});
+    json!({
+        "metadata": {"name": format!("remora-node-{node}")},
+        "spec": {"nodeName": node, "containers": []}, "status": {"conditions": [ready]},
+    })
 }
 
 const METRICS: &str = "\
@@ -233,13 +250,44 @@ async fn whatever_is_wrong_is_told_with_a_hint() {
     }
 }
 
+#[tokio::test]
+async fn pods_whose_node_has_no_proxy_are_named() {
+    let stories = [
+        (vec![proxy("n1", true)], true),
+        (vec![proxy("n1", false), proxy("n2", true)], false),
+        (vec![], false),
+    ];
+    for (proxies, is_good) in stories {
+        let script = move |path: &str| match path {
+            "/api/v1/namespaces/shop/pods" => {
+                let mut answer = on_its_node("cart");
+                answer["items"] = json!([on_its_node("cart"), injected("till")]);
+                Some(Some(answer))
+            }
+            "/api/v1/namespaces/remora/pods" => {
+                let mut all = proxies.clone();
+                all.push(json!({"metadata": {"name": "remora-injector-1"}}));
+                Some(Some(list(&all)))
+            }
+            _ => None,
+        };
+        let checks = installed::checks(&installation(script), "remora").await;
+        let check = outcome(&checks, "node-proxies");
+        assert_eq!(check.outcome_is_good(), is_good, "{}", table(&checks));
+        let says =
+            if is_good { "ready on 1 nodes, for 1 pods" } else { "these pods: shop/cart on n1\n" };
+        assert!(table(&checks).contains(says), "{}", table(&checks));
+        assert!(table(&checks).contains("√ injects: a pod tried in namespace shop has Remora"));
+    }
+}
+
 /// Every name that a check can have is a section of the page that hints lead to.
 #[tokio::test]
 async fn hints_lead_somewhere() {
     let page = include_str!("../../../docs/check.md");
     let mut checks = pre::checks(&before("34", "v1.34.0", true, "x")).await;
     checks.extend(installed::checks(&installation(with_trial), "remora").await);
-    for name in checks.iter().map(|check| check.name).chain(["pod-security"]) {
+    for name in checks.iter().map(|check| check.name).chain(["pod-security", "node-proxies"]) {
         assert!(page.contains(&format!("\n### {name}\n")), "docs/check.md has no section {name}");
     }
 }
@@ -250,7 +298,7 @@ async fn every_pod_of_a_labelled_namespace_has_its_row() {
         (path == "/api/v1/namespaces/shop/pods").then(|| {
             let mut host = plain("host");
             host["spec"]["hostNetwork"] = json!(true);
-            Some(list(&[injected("cart"), plain("till"), host]))
+            Some(list(&[injected("cart"), plain("till"), host, on_its_node("shelf")]))
         })
     });
     let rows = status::rows(&client, "remora", None).await.expect("rows");
@@ -259,6 +307,7 @@ async fn every_pod_of_a_labelled_namespace_has_its_row() {
         ("cart", State::Injected),
         ("till", State::Missed),
         ("host", State::Skipped(Skip::HostNetwork)),
+        ("shelf", State::Injected),
     ];
     assert_eq!(states, expected);
     let text = status::table(&rows, 1060.0);
@@ -270,7 +319,11 @@ async fn every_pod_of_a_labelled_namespace_has_its_row() {
         text.contains("NO: older than the label")
             && text.contains("no: it uses the node's network")
     );
+    let shelf = text.lines().find(|line| line.contains("shelf")).expect("a line");
+    assert!(shelf.contains("injected, by its node") && shelf.contains("connected"), "{shelf}");
     let json = status::to_json(&rows, 1060.0);
+    assert_eq!((&json[0]["mode"], &json[1]["mode"]), (&json!("sidecar"), &Value::Null));
+    assert_eq!((&json[3]["mode"], &json[3]["state"]), (&json!("node"), &json!("injected")));
     assert_eq!(json[0]["sidecar"]["ackAgeSeconds"], 60.0);
     assert_eq!(json[0]["sidecar"]["policyVersion"], u64::MAX);
     assert_eq!((&json[1]["state"], &json[2]["why"].is_string()), (&json!("missed"), &true));
@@ -295,6 +348,7 @@ fn a_sidecar_without_a_policy_says_so() {
         namespace: "shop".to_owned(),
         pod: "cart".to_owned(),
         state: State::Injected,
+        mode: Some(ProxyMode::Sidecar),
         sidecar: Some(Ok(Sidecar::read(
             "remora_policy_version_timestamp_seconds 0\nremora_agent_connected 0\n",
         ))),

@@ -8,7 +8,7 @@ use k8s_openapi::{
             MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
             ValidatingAdmissionPolicyBinding,
         },
-        apps::v1::Deployment,
+        apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{ConfigMap, Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
@@ -25,7 +25,7 @@ use crate::{find, helm, kind, objects, rendered, root};
 const BUNDLE: &str = "certificates.caBundle=-----BEGIN CERTIFICATE-----\nx";
 
 /// Each golden file with its values.
-const GOLDEN: [(&str, &[&str]); 5] = [
+const GOLDEN: [(&str, &[&str]); 6] = [
     ("default", &[]),
     (
         "ha",
@@ -44,6 +44,19 @@ const GOLDEN: [(&str, &[&str]); 5] = [
             "injector.exemptNamespaces={monitoring}",
             "injector.limits.idle-timeout=2h",
             "commonLabels.team=platform",
+        ],
+    ),
+    (
+        "node",
+        &[
+            "mode=node",
+            "networkPolicy.enabled=true",
+            "images.registry=registry.example.com/mirror",
+            "images.pullSecrets={regcred}",
+            "node.threads=2",
+            "node.accessLog=text",
+            "node.seLinuxOptions.type=spc_t",
+            "node.podAnnotations.team=platform",
         ],
     ),
     ("cert-manager", &["certificates.mode=cert-manager", "certificates.issuer.name=ours"]),
@@ -120,6 +133,7 @@ fn every_object_is_one_of_the_api() {
                 "Pod" => survives::<Pod>(&object),
                 "Job" => survives::<Job>(&object),
                 "Deployment" => survives::<Deployment>(&object),
+                "DaemonSet" => survives::<DaemonSet>(&object),
                 "ClusterRole" => survives::<ClusterRole>(&object),
                 "ClusterRoleBinding" => survives::<ClusterRoleBinding>(&object),
                 "Role" => survives::<Role>(&object),
@@ -142,7 +156,7 @@ fn every_object_is_one_of_the_api() {
             kinds.insert(kind);
         }
     }
-    assert_eq!(kinds.len(), 19, "{kinds:?}");
+    assert_eq!(kinds.len(), 20, "{kinds:?}");
 }
 
 #[test]

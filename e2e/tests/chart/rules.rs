@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fs};
 
-use remora_injector::{InjectConfig, LIMITS, inject};
+use remora_injector::{InjectConfig, LIMITS, ProxyMode, inject};
 use serde_json::{Value, json};
 
 use crate::{find, objects, rendered, root};
 
 /// Our two containers as they are injected, with all that a pod may ask for.
-fn ours() -> [Value; 2] {
+fn ours(mode: ProxyMode) -> [Value; 2] {
     let probe = json!({"tcpSocket": {"port": 80}});
     let mut annotations = json!({
         "remora.dev/access-log": "text", "remora.dev/access-log-fields": "key",
@@ -22,7 +22,7 @@ fn ours() -> [Value; 2] {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations},
         "spec": {"containers": [{"name": "app", "readinessProbe": probe}]},
     });
-    let pod = inject(&pod, &InjectConfig::default()).expect("injectable");
+    let pod = inject(&pod, &InjectConfig { mode, ..InjectConfig::default() }).expect("injectable");
     let all = pod["spec"]["initContainers"].as_array().expect("containers").clone();
     all.try_into().expect("two containers")
 }
@@ -39,7 +39,7 @@ fn the_second_net_is_cut_to_what_is_injected() {
     let all = objects(&rendered(&[]).expect("rendered"));
     let policy = &find(&all, "ValidatingAdmissionPolicy", "remora-pods")["spec"];
     let text = policy["validations"].to_string();
-    let [init, sidecar] = ours();
+    let [init, sidecar] = ours(ProxyMode::Sidecar);
     let quoted = |list: &Value| list.to_string().replace('"', "'").replace(',', ", ");
     assert!(text.contains(&format!("== {}", quoted(&sidecar["args"]))), "{}", sidecar["args"]);
     let said: Vec<_> =
@@ -77,6 +77,63 @@ fn the_second_net_is_cut_to_what_is_injected() {
     assert_eq!(given("initImages"), json!([config.init_image]).to_string());
     assert_eq!(given("sidecarImages"), json!([config.sidecar_image]).to_string());
     assert_eq!(given("maySkipIn"), "[]");
+    assert_eq!(given("mode"), "\"sidecar\"");
+}
+
+/// What waits for the node's proxy is told apart by having no `restartPolicy`, and has of the
+/// sidecar's variables all but those that say where the agent is.
+#[test]
+fn the_second_net_knows_pods_that_their_nodes_serve() {
+    let all = objects(&rendered(&["mode=node"]).expect("rendered"));
+    let policy = &find(&all, "ValidatingAdmissionPolicy", "remora-pods")["spec"];
+    let mode = json!({"name": "mode", "expression": "\"node\""});
+    assert!(policy["variables"].as_array().expect("variables").contains(&mode));
+    let ([_, sidecar], [_, waiting]) = (ours(ProxyMode::Sidecar), ours(ProxyMode::Node));
+    assert_eq!((waiting.get("restartPolicy"), waiting.get("volumeMounts")), (None, None));
+    let text = policy["validations"].to_string();
+    let args = waiting["args"].to_string().replace('"', "'").replace(',', ", ");
+    assert!(text.contains(&format!("== {args}")), "{args}");
+    let (more, fewer) = (names(&sidecar), names(&waiting));
+    let only: Vec<_> = more.difference(&fewer).map(String::as_str).collect();
+    assert_eq!(only, ["REMORA_AGENT", "REMORA_CA", "REMORA_SNAPSHOT", "REMORA_TOKEN"]);
+    let listed = "!variables.onNode && e.name in ['REMORA_AGENT', 'REMORA_CA', 'REMORA_TOKEN', 'REMORA_SNAPSHOT']";
+    assert!(text.contains(listed), "{text}");
+    assert!(fewer.is_subset(&more), "{fewer:?}");
+}
+
+/// The proxies of nodes are there where pods may need them, known to the agent, and have of the
+/// node's powers those that they cannot do without.
+#[test]
+fn nodes_have_proxies_in_their_mode_and_as_long_as_they_are_kept() {
+    let account = "\"--node-account\",\"remora/remora-node\"";
+    let all = objects(&rendered(&[]).expect("rendered"));
+    assert!(!all.iter().any(|object| object["metadata"]["name"] == "remora-node"));
+    assert!(!find(&all, "Deployment", "remora-agent").to_string().contains("--node-account"));
+    for (values, mode) in [(["mode=node"], "node"), (["node.keep=true"], "sidecar")] {
+        let all = objects(&rendered(&values).expect("rendered"));
+        assert!(find(&all, "Deployment", "remora-agent").to_string().contains(account));
+        let injector = find(&all, "Deployment", "remora-injector").to_string();
+        assert!(injector.contains(&format!("\"--mode\",\"{mode}\"")), "{injector}");
+        let spec = &find(&all, "DaemonSet", "remora-node")["spec"]["template"]["spec"];
+        assert_eq!((&spec["hostPID"], spec.get("hostNetwork")), (&json!(true), None));
+        assert_eq!(spec["serviceAccountName"], "remora-node");
+        let rights = all
+            .iter()
+            .filter(|object| object["kind"].as_str().is_some_and(|kind| kind.contains("Role")));
+        for object in rights {
+            assert!(!object.to_string().contains("remora-node"), "{object}");
+        }
+        let [proxy, endpoints] = [0, 1].map(|at| &spec["containers"][at]);
+        assert_eq!(proxy["volumeMounts"], endpoints["volumeMounts"], "files name files");
+        for (container, more) in
+            [(proxy, vec!["SYS_ADMIN", "SYS_PTRACE"]), (endpoints, vec!["SYS_PTRACE"])]
+        {
+            let expected = ["SETGID", "SETUID"].into_iter().chain(more).collect::<Vec<_>>();
+            let capabilities = &container["securityContext"]["capabilities"];
+            assert_eq!(*capabilities, json!({"drop": ["ALL"], "add": expected}));
+            assert!(container["securityContext"].get("privileged").is_none());
+        }
+    }
 }
 
 /// Everything that an image is named by is allowed by the second net, also by digest.

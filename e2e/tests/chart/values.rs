@@ -61,6 +61,11 @@ fn values_that_are_wrong_are_refused_by_name() {
     let table = [
         ("injektor.enabled=true", "injektor"),
         ("ha=maybe", "ha"),
+        ("mode=both", "mode"),
+        ("node.threads=0", "threads"),
+        ("node.threads=65", "threads"),
+        ("node.accessLog=xml", "accessLog"),
+        ("node.enabled=true", "enabled"),
         ("injector.port=80", "port"),
         ("injector.port=16020", "port"),
         ("injector.timeoutSeconds=31", "timeoutSeconds"),

@@ -15,6 +15,7 @@ mod egress;
 mod enforcement;
 mod exhaustion;
 mod fail_static;
+mod finder;
 mod forged;
 mod lifecycle;
 mod memory;

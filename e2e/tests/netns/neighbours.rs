@@ -1,10 +1,10 @@
 //! Pods that share a proxy on the node: what is one's own, and what becomes of
 //! one whose endpoint is not served.
 
-use std::{io::Read as _, net::SocketAddr};
+use std::{fs, io::Read as _, net::SocketAddr, os::unix::fs::MetadataExt as _};
 
 use remora_netns::Pod;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     node_mode,
@@ -56,6 +56,35 @@ fn a_pod_that_is_not_served_is_closed_and_its_neighbour_is_not() {
         proxy.replace("one", Some(&good));
         eventually("it is served again", || ask(&client, address(&one), "get pub:a\r\n") == miss());
         assert_eq!(ask(&client, address(&one), "get sec:a\r\n"), denied());
+        proxy.assert_runs();
+    });
+}
+
+/// Threats row 133: what was one pod's process may be another's by now.
+#[test]
+fn a_network_that_is_not_the_one_that_was_meant_is_not_entered() {
+    node_mode::run(|| {
+        let (stage, client, [one, other]) = set();
+        let proxy = stage.proxy.as_ref().expect("node mode");
+        let good = proxy.replace("one", None);
+        let mut file: Value = serde_json::from_str(&good).expect("an endpoint");
+        let inode = |file: &Value| {
+            fs::metadata(file["network"].as_str().expect("a path")).expect("a network").ino()
+        };
+        let (own, network) = (inode(&file), file["network"].clone());
+        // By the way to the neighbour's network, which was to one's own.
+        let others = proxy.replace("other", None);
+        let others: Value = serde_json::from_str(&others).expect("an endpoint");
+        (file["network"], file["inode"]) = (others["network"].clone(), json!(own));
+        proxy.replace("one", Some(&file.to_string()));
+        eventually("it is told why", || proxy.said().contains("is another one by now"));
+        for pod in [&one, &other] {
+            assert_eq!(ask(&client, address(pod), "get pub:a\r\n"), Answer::Refused);
+        }
+        file["network"] = network;
+        proxy.replace("one", Some(&file.to_string()));
+        eventually("it is served", || ask(&client, address(&one), "get pub:a\r\n") == miss());
+        assert_eq!(ask(&client, address(&other), "get pub:a\r\n"), Answer::Refused);
         proxy.assert_runs();
     });
 }

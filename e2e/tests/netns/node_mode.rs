@@ -1,6 +1,6 @@
 //! The tests of policy once more, with one proxy on the node instead of one in
-//! each pod: the same manifests, injected alike. Of the sidecar's container only
-//! the wait is left, and what it would be told stands in the endpoint's file.
+//! each pod: the same manifests, injected for it. What the container that waits
+//! for it is told stands in the endpoint's file.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use remora_injector::{PROXY_UID, SIDECAR_CONTAINER};
+use remora_injector::{PROXY_UID, ProxyMode, SIDECAR_CONTAINER, proxy_mode};
 use remora_netns::{Job, Node, Pod, Process, Signal};
 use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 use serde_json::{Value, json};
@@ -118,11 +118,10 @@ impl NodeProxy {
         manifest: &Value,
         report: impl FnOnce(&Value) -> io::Result<()>,
     ) -> remora_netns::Result<Pod> {
-        let mut manifest = manifest.clone();
-        let Some(variables) = without_sidecar(&mut manifest) else {
-            return node.run_pod(&manifest, report);
+        let Some(variables) = variables(manifest) else {
+            return node.run_pod(manifest, report);
         };
-        node.run_pod_with_network(&manifest, |completed, network| {
+        node.run_pod_with_network(manifest, |completed, network| {
             report(completed)?;
             self.write(completed, &variables, network)
         })
@@ -221,17 +220,12 @@ fn launch(node: &Node, endpoints: &Path, log: &Path) -> Process {
     node.start(&job).expect("the proxy starts")
 }
 
-/// Leaves of an injected pod's sidecar an ordinary init container, which waits
-/// until the node's proxy serves the pod. Returns the sidecar's variables.
-fn without_sidecar(pod: &mut Value) -> Option<Vec<Value>> {
-    let containers = pod["spec"]["initContainers"].as_array_mut()?;
-    let sidecar = containers.iter_mut().find(|one| one["name"] == SIDECAR_CONTAINER)?;
-    let sidecar = sidecar.as_object_mut()?;
-    sidecar.insert("args".into(), json!(["ready", "--wait"]));
-    for field in ["restartPolicy", "startupProbe"] {
-        sidecar.remove(field).expect("an injected sidecar has it");
-    }
-    sidecar.get("env")?.as_array().cloned()
+/// What the node's proxy is to know of a pod; none of one that it does not serve.
+fn variables(pod: &Value) -> Option<Vec<Value>> {
+    let containers = pod["spec"]["initContainers"].as_array()?;
+    let waiting = containers.iter().find(|one| one["name"] == SIDECAR_CONTAINER)?;
+    assert_eq!(proxy_mode(pod), Some(ProxyMode::Node), "{pod}");
+    waiting["env"].as_array().cloned()
 }
 
 /// A variable's value, with the fields of the pod that it asks for.

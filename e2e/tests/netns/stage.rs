@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remora_injector::{AgentAddress, InjectConfig, SIDECAR_CONTAINER as SIDECAR, inject};
+use remora_injector::{
+    AgentAddress, InjectConfig, ProxyMode, SIDECAR_CONTAINER as SIDECAR, inject,
+};
 use remora_netns::{Image, Images, Node, Pod, Process, report_to};
 use serde_json::{Value, json};
 
@@ -126,7 +128,8 @@ impl Stage {
 
     fn inject(&self, manifest: &Value) -> Value {
         let agent = AgentAddress::Sockets(self.sockets.clone());
-        let config = InjectConfig { agent, ..Default::default() };
+        let mode = if node_mode::is_on() { ProxyMode::Node } else { ProxyMode::Sidecar };
+        let config = InjectConfig { mode, agent, ..Default::default() };
         inject(manifest, &config).expect("injectable")
     }
 

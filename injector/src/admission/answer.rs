@@ -35,7 +35,7 @@ impl Answer {
             Fate::Inject => (
                 Outcome::Injected,
                 Reason::None,
-                "its pods have Remora's sidecar, which judges what reaches them".to_owned(),
+                "its pods have Remora, which judges what reaches them".to_owned(),
             ),
             Fate::Skip(skip) => (
                 Outcome::Skipped,

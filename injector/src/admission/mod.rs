@@ -23,6 +23,7 @@
 mod answer;
 mod choice;
 mod fuzz;
+mod idle;
 mod install;
 mod json;
 mod owner;
@@ -108,6 +109,7 @@ fn judge(pod: &Value, mode: Mode, install: &Install) -> Result<Verdict, InjectEr
     let mut injected = inject(&bare, &install.inject)?;
     install.ceiling.check(&injected)?;
     keep_defaults(pod, &mut injected);
+    warnings.extend(idle::warnings(&root.require("metadata")?, install.inject.mode)?);
     let spec = root.require("spec")?;
     match mode {
         Mode::Enforced => {

@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::app::WebhookConfig;
 use crate::admission::{Ceiling, Install, Skips};
-use crate::{AGENT_URL, AgentAddress, InjectConfig, Limits, Setting};
+use crate::{AGENT_URL, AgentAddress, InjectConfig, Limits, ProxyMode, Setting};
 
 /// Exit status when the command line is wrong.
 pub const EXIT_USAGE: u8 = 64;
@@ -80,6 +80,10 @@ pub struct Serve {
     #[arg(long, value_name = "NAME", default_value = "remora-injector-tls")]
     secret: String,
 
+    /// Where the proxy of a new pod stands: sidecar, or node for that of its node
+    #[arg(long, value_name = "MODE", default_value = ProxyMode::Sidecar.word())]
+    mode: ProxyMode,
+
     /// Where the sidecars reach the agent
     #[arg(long, value_name = "URL", default_value = AGENT_URL)]
     agent: String,
@@ -134,6 +138,7 @@ impl Serve {
         let ceiling = Ceiling::new(self.most_cpu.as_deref(), self.most_memory.as_deref())?
             .threads(self.most_threads);
         let inject = InjectConfig {
+            mode: self.mode,
             agent: AgentAddress::Url(self.agent),
             init_image: self.init_image,
             sidecar_image: self.sidecar_image,
@@ -196,6 +201,13 @@ mod tests {
             panic!("webhook")
         };
         assert!(serve.config().is_err());
+        let Command::Webhook(serve) = parse("x webhook --mode node").expect("fine").command else {
+            panic!("webhook")
+        };
+        let mode = serve.config().expect("a configuration").install.inject.mode;
+        assert_eq!((mode, config.install.inject.mode), (ProxyMode::Node, ProxyMode::Sidecar));
+        let error = parse("x webhook --mode pod").expect_err("refused").to_string();
+        assert!(error.contains("write sidecar or node"), "{error}");
         assert!(
             parse("x").is_err() && parse("x try").is_ok() && parse("x remove-webhooks").is_ok()
         );

@@ -1,6 +1,9 @@
 //! What is wrong with pods, and what is told of it.
 
-use remora_injector::admission::{Ceiling, Install, Mode, Outcome, Reason, review as review_pod};
+use remora_injector::admission::{
+    Answer, Ceiling, Install, Mode, Outcome, Reason, review as review_pod,
+};
+use remora_injector::{InjectConfig, ProxyMode, inject, proxy_mode};
 use serde_json::{Value, json};
 
 use crate::{answer, created, pod, refusal, response, with};
@@ -228,6 +231,56 @@ fn a_forged_sidecar_is_replaced_by_ours() {
     // Without the annotation it is a stranger under our name.
     forged["metadata"]["annotations"] = json!({});
     assert!(refusal(&forged, Mode::Enabled).contains("on something that Remora did not add"));
+}
+
+/// What an installation with a proxy on each node answers.
+fn on_the_node(pod: &Value, mode: Mode) -> Answer {
+    let inject = InjectConfig { mode: ProxyMode::Node, ..InjectConfig::default() };
+    let install = Install { inject, ..Install::default() };
+    review_pod(crate::review_of(pod).to_string().as_bytes(), mode, &install).expect("a review")
+}
+
+#[test]
+fn a_pods_mode_is_the_installations_whatever_it_brings() {
+    let [sidecar, node] = [ProxyMode::Sidecar, ProxyMode::Node].map(|mode| {
+        inject(&pod(), &InjectConfig { mode, ..InjectConfig::default() }).expect("injectable")
+    });
+    for mode in [Mode::Enabled, Mode::Enforced] {
+        for brought in [&pod(), &sidecar, &node] {
+            assert_eq!(created(brought, &on_the_node(brought, mode)), node);
+            assert_eq!(created(brought, &answer(brought, mode)), sidecar);
+        }
+        assert_eq!(response(&on_the_node(&node, mode)).get("patch"), None);
+    }
+    assert_eq!(proxy_mode(&node), Some(ProxyMode::Node));
+    let mut changed = node.clone();
+    changed["spec"]["volumes"] = json!([]);
+    after_others(&mut changed);
+    let again = created(&changed, &on_the_node(&changed, Mode::Enforced));
+    let waiting = &again["spec"]["initContainers"][1];
+    assert_eq!(waiting["args"], json!(["ready", "--wait"]));
+    assert_eq!((waiting.get("volumeMounts"), waiting.get("restartPolicy")), (None, None));
+}
+
+#[test]
+fn what_is_about_a_sidecar_is_told_to_do_nothing_on_a_node() {
+    let asked = with(
+        "/metadata/annotations",
+        json!({
+            "remora.dev/memory-limit": "1Gi", "remora.dev/threads": "2",
+            "remora.dev/max-connections": "7", "remora.dev/access-log-fields": "key",
+        }),
+    );
+    assert_eq!(response(&answer(&asked, Mode::Enabled)).get("warnings"), None);
+    let answer = on_the_node(&asked, Mode::Enabled);
+    let warnings = &response(&answer)["warnings"];
+    let idle =
+        |name: &str| format!("{name} does nothing here: the proxy of the node serves this pod");
+    assert_eq!(*warnings, json!([idle("remora.dev/memory-limit"), idle("remora.dev/threads")]));
+    let waiting = &created(&asked, &answer)["spec"]["initContainers"][1];
+    assert_eq!(waiting["resources"]["limits"]["memory"], "64Mi");
+    let told = json!({"name": "REMORA_MAX_CONNECTIONS", "value": "7"});
+    assert!(waiting["env"].as_array().expect("env").contains(&told), "{waiting}");
 }
 
 #[test]

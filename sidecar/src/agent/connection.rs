@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, mut exchange: Exchange) -> Disconnected
 
 async fn converse(config: &Config, exchange: &mut Exchange) -> Result<Infallible, String> {
     let agent = &config.agent;
-    let link = dial::dial(agent, config.keepalive).await?;
+    let link = dial::dial(agent, config.keepalive, Some(&config.pod)).await?;
     let (to, mut arrivals) = mpsc::channel(1);
     let mut readers = JoinSet::new();
     let mut talk = Talk {
@@ -237,7 +237,7 @@ async fn read(
 
 /// Why the agent ended a stream. A refusal is told in its own words: it is for
 /// whoever installs.
-fn ended(status: &Status) -> String {
+pub(super) fn ended(status: &Status) -> String {
     let refused = match status.code() {
         Code::Unauthenticated => "it does not accept this pod's token",
         Code::PermissionDenied => "it does not serve this pod",

@@ -7,6 +7,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
+use remora_api::POD_HEADER;
 use remora_certs::Bundle;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,12 +21,12 @@ use tokio_rustls::{
 };
 use tonic::{
     Request,
-    metadata::MetadataValue,
+    metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint, Uri},
 };
 
 use super::{chain, resolve, token};
-use crate::config::{Agent, Tls};
+use crate::config::{Agent, Pod, Tls};
 
 /// How long it may take to reach an agent over TCP: to look up its name, to
 /// connect, and to shake hands.
@@ -36,6 +37,9 @@ pub(super) struct Link {
     pub(super) channel: Channel,
     /// What tells the agent who asks; a unix socket needs none.
     pub(super) token: Option<token::Token>,
+    /// The pod that it is about, which tells the agent something where the token
+    /// is a node's.
+    pod: Option<MetadataValue<Ascii>>,
 }
 
 impl Link {
@@ -45,21 +49,29 @@ impl Link {
         if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", MetadataValue::clone(token));
         }
+        if let Some(pod) = &self.pod {
+            request.metadata_mut().insert(POD_HEADER, pod.clone());
+        }
         request
     }
 }
 
 /// Makes a connection. `keepalive` is how often an agent behind TCP is asked
-/// whether it is still there, and how long it may take to answer.
+/// whether it is still there, and how long it may take to answer; `pod` is whom it
+/// is about, if it is about one.
 ///
 /// # Errors
 /// Why there is none, in words for `kubectl describe`.
-pub(super) async fn dial(agent: &Agent, keepalive: Duration) -> Result<Link, String> {
+pub(super) async fn dial(
+    agent: &Agent,
+    keepalive: Duration,
+    pod: Option<&Pod>,
+) -> Result<Link, String> {
     match agent {
         Agent::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
             let channel = over(stream, endpoint()).await?;
-            Ok(Link { channel, token: None })
+            Ok(Link { channel, token: None, pod: None })
         }
         Agent::Tls(tls) => {
             let dialled = timeout(DIAL, secured(tls)).await;
@@ -70,7 +82,10 @@ pub(super) async fn dial(agent: &Agent, keepalive: Duration) -> Result<Link, Str
                 .http2_keep_alive_interval(keepalive)
                 .keep_alive_timeout(keepalive)
                 .keep_alive_while_idle(true);
-            Ok(Link { channel: over(stream, endpoint).await?, token: Some(token) })
+            // A name that no header holds is no pod's.
+            let pod = pod
+                .and_then(|pod| format!("{}/{}/{}", pod.namespace, pod.name, pod.uid).parse().ok());
+            Ok(Link { channel: over(stream, endpoint).await?, token: Some(token), pod })
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// gRPC's INVALID_ARGUMENT, the code of a NACK.
-const INVALID_ARGUMENT: i32 = 3;
+pub(super) const INVALID_ARGUMENT: i32 = 3;
 
 /// The most bytes of a NACK's message.
 const MAX_MESSAGE_BYTES: usize = 1024;
@@ -338,7 +338,7 @@ fn read_services(response: &DiscoveryResponse) -> Result<Arc<Services>, String> 
 }
 
 /// Every resource of a response, walked and decoded, or none of them.
-fn resources<R: Resource>(response: &DiscoveryResponse) -> Result<Vec<R>, String> {
+pub(super) fn resources<R: Resource>(response: &DiscoveryResponse) -> Result<Vec<R>, String> {
     let right = |url: &str| url == R::TYPE_URL;
     if !right(&response.type_url) {
         return Err(format!("type_url is `{}`, not `{}`", response.type_url, R::TYPE_URL));

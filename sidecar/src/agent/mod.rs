@@ -4,6 +4,7 @@
 mod backoff;
 mod connection;
 mod dial;
+mod endpoints;
 mod exchange;
 mod resolve;
 mod token;
@@ -13,6 +14,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use remora_parsers::Registry;
 use tracing::Instrument as _;
 
+pub(crate) use self::endpoints::follow as follow_endpoints;
 use self::{backoff::Backoff, connection::Disconnected, exchange::Exchange};
 use crate::{
     config::{Agent, Config},

@@ -2,8 +2,11 @@
 //! sidecar would have.
 //!
 //! ```json
-//! {"network": "/proc/4711/ns/net", "variables": {"REMORA_POD_NAME": "cache", "…": "…"}}
+//! {"network": "/proc/4711/ns/net", "inode": 4026532201, "variables": {"REMORA_POD_NAME": "cache", "…": "…"}}
 //! ```
+//!
+//! The inode, if it is given, says which network was meant: of a process's number
+//! another process may have become the owner.
 
 use std::{
     cell::RefCell,
@@ -12,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, ConfigError},
@@ -20,11 +23,14 @@ use crate::{
     network::Network,
 };
 
-#[derive(Debug, Deserialize)]
+/// What a file holds.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    network: PathBuf,
-    variables: BTreeMap<String, String>,
+pub(crate) struct File {
+    pub(crate) network: PathBuf,
+    #[serde(default)]
+    pub(crate) inode: Option<u64>,
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// Why an endpoint is not served.
@@ -34,6 +40,8 @@ pub(super) enum EndpointError {
     Json(#[from] serde_json::Error),
     #[error("its network {}: {error}", .path.display())]
     Network { path: PathBuf, error: io::Error },
+    #[error("its network {} is another one by now", .0.display())]
+    Another(PathBuf),
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error("there are no variables {0}; leave them out")]
@@ -47,8 +55,12 @@ pub(super) enum EndpointError {
 /// # Errors
 /// An [`EndpointError`] that names what is wrong.
 pub(super) fn read(text: &[u8]) -> Result<Config, EndpointError> {
-    let File { network: path, variables } = serde_json::from_slice(text)?;
-    let network = Network::at(&path).map_err(|error| EndpointError::Network { path, error })?;
+    let File { network: path, inode, variables } = serde_json::from_slice(text)?;
+    let failed = |error| EndpointError::Network { path: path.clone(), error };
+    let network = Network::at(&path).map_err(failed)?;
+    if inode.is_some() && inode != network.inode().map_err(failed)? {
+        return Err(EndpointError::Another(path));
+    }
     configured(&variables, network)
 }
 
@@ -110,6 +122,7 @@ mod tests {
             (r#"{"variables": {}}"#, "missing field `network`"),
             (r#"{"network": "/n", "variables": {}, "limits": {}}"#, "unknown field `limits`"),
             (r#"{"network": "/nowhere", "variables": {}}"#, "its network /nowhere: No such file"),
+            (r#"{"network": "/n", "inode": -1, "variables": {}}"#, "invalid value"),
             (
                 r#"{"network": "/proc/self/ns/net", "variables": {}}"#,
                 "/proc/self/ns/net: it is the node's own network",

@@ -28,7 +28,8 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-pub use self::rights::{RightsError, become_proxy};
+pub(crate) use self::file::File;
+pub use self::rights::{RightsError, become_finder, become_proxy};
 use self::{
     file::EndpointError,
     folder::{Files, Folder},

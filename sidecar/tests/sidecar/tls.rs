@@ -92,6 +92,7 @@ async fn an_agent_that_proves_itself_is_shown_the_token() {
     let mut secured = Secured::ready().await;
     secured.acked().await;
     assert_eq!(secured.pod.agent.tokens(), vec![Some("Bearer one".to_owned()); 2]);
+    assert_eq!(secured.pod.agent.pods(), vec![Some("default/droid/7a".to_owned()); 2]);
     assert_eq!(secured.pod.not_ready().await, None);
     assert_eq!(secured.pod.metric("remora_agent_connected").await, 1);
     let mut client = secured.pod.connect().await;
@@ -241,4 +242,5 @@ async fn an_unix_socket_is_shown_no_token() {
     let app = LineServer::start().await;
     let pod = Pod::ready(app.address, vec![]).await;
     assert_eq!(pod.agent.tokens(), [None, None]);
+    assert_eq!(pod.agent.pods(), [None, None], "the socket says whose it is");
 }

@@ -12,6 +12,7 @@ use crate::world::PodKey;
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// The pod that a token was made for.
@@ -23,6 +24,8 @@ pub struct Identity {
     pub uid: String,
     /// Its service account, in the same namespace.
     pub service_account: String,
+    /// The node that it runs on; none if the API server does not say plainly.
+    pub node: Option<String>,
 }
 
 /// Why a token does not count.
@@ -76,17 +79,19 @@ impl Identity {
             .and_then(|account| account.split_once(':'))
             .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
             .ok_or_else(|| invalid("it is no service account's"))?;
-        let extra = |key: &str| {
+        let said = |key: &str| {
             let values = user.extra.as_ref().and_then(|extra| extra.get(key));
             match values.map(Vec::as_slice) {
-                Some([value]) if !value.is_empty() => Ok(value.clone()),
-                _ => Err(invalid("it is not bound to a pod")),
+                Some([value]) if !value.is_empty() => Some(value.clone()),
+                _ => None,
             }
         };
+        let extra = |key: &str| said(key).ok_or_else(|| invalid("it is not bound to a pod"));
         Ok(Self {
             pod: PodKey { namespace: namespace.to_owned(), name: extra(POD_NAME)? },
             uid: extra(POD_UID)?,
             service_account: service_account.to_owned(),
+            node: said(NODE_NAME),
         })
     }
 }

@@ -7,15 +7,18 @@
 //! A connection comes in without a name, takes one of the few places for
 //! strangers, and must show a token that counts within [`Limits::idle`]. The
 //! first token binds it to a pod, and the place is free for the next. Every
-//! stream shows its token; what the request says of itself is not asked.
+//! stream shows its token; what the request says of itself is not asked, but by
+//! the proxy of a node, which names the pod on it that a stream is for.
 //!
 //! To serve, [`serve`] is all there is to call: it takes the slices from a watch
 //! channel, holds back the first slice of a pod whose address still means
 //! another one somewhere, and ends with `stopped`.
 
 mod accept;
+mod account;
 mod door;
 mod identity;
+mod nodes;
 mod pods;
 mod reviews;
 mod throttle;
@@ -30,8 +33,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::accept::Places;
+pub use self::account::NodeAccount;
 pub(super) use self::door::Door;
 pub use self::identity::{Identity, Refusal};
+use self::nodes::Nodes;
 use self::pods::Pods;
 pub use self::reviews::TokenReviews;
 use super::service::{Gate, Router, server};
@@ -89,6 +94,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where to count.
     pub counters: Arc<Counters>,
+    /// Whose tokens may ask for the pods that their node serves; nobody's, if none.
+    pub node_account: Option<NodeAccount>,
 }
 
 /// How long a peer may take to let go of its connection when the agent stops.
@@ -116,8 +123,10 @@ pub async fn serve(
     }
     let holdback = HoldBack::new();
     let (mut pods, directory) = Pods::new(Arc::clone(&holdback), Arc::clone(&config.counters));
-    let door = Door::new(config.reviews, directory, config.limits, config.counters);
-    let incoming = accept::accept(listener, config.tls, Places::new(config.limits), config.limits);
+    let nodes = Arc::new(Nodes::new(Arc::clone(&config.counters)));
+    let (tls, limits) = (Arc::clone(&config.tls), config.limits);
+    let door = Door::new(config, directory, Arc::clone(&nodes));
+    let incoming = accept::accept(listener, tls, Places::new(limits), limits);
     let (stop, is_stopping) = tokio::sync::oneshot::channel();
     let router = Router::new(Gate::Token(Arc::new(door)));
     let served = server().serve_with_incoming_shutdown(router, incoming, async {
@@ -130,6 +139,7 @@ pub async fn serve(
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(slices) = &snapshot {
             pods.serve(slices);
+            nodes.serve(slices);
         }
         tokio::select! {
             outcome = &mut served => return outcome,
@@ -140,6 +150,7 @@ pub async fn serve(
     }
     // Ends all streams, then the connections.
     drop(pods);
+    nodes.close();
     drop(stop);
     tokio::time::timeout(GRACE, served).await.unwrap_or(Ok(()))
 }

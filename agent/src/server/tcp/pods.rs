@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::identity::Identity;
 use crate::notice::{Journal, Notice, Severity};
-use crate::server::feed::{Feed, Publisher};
+use crate::server::feed::{Feed, Publisher, Subject};
 use crate::server::{Counters, Slices};
 use crate::world::{HoldBack, PodKey, PodSlice};
 
@@ -103,19 +103,28 @@ impl Pods {
     }
 }
 
+/// The pod of this name, if it is served.
+pub(super) fn get(directory: &Directory, key: &PodKey) -> Option<Arc<Feed>> {
+    let directory = directory.read().unwrap_or_else(PoisonError::into_inner);
+    directory.get(key).map(Arc::clone)
+}
+
 /// The pod that this is, if it is served.
 pub(super) fn find(directory: &Directory, identity: &Identity) -> Result<Arc<Feed>, Status> {
-    let directory = directory.read().unwrap_or_else(PoisonError::into_inner);
     let pod = &identity.pod;
     let refused = |problem: &str| Status::permission_denied(format!("pod {pod}: {problem}"));
-    let feed = directory.get(pod).ok_or_else(|| {
+    let feed = get(directory, pod).ok_or_else(|| {
         refused("it is not known here as a running pod with a sidecar; if it is new, try again")
     })?;
-    if feed.uid != identity.uid {
+    if feed.subject != Subject::Pod(pod.clone(), identity.uid.clone()) {
         return Err(refused("the token was made for an earlier or later pod of that name"));
     }
     if feed.service_account != identity.service_account {
         return Err(refused("the token is of another service account than the pod's"));
     }
-    Ok(Arc::clone(feed))
+    // A program of the pod could have its node's proxy miss a policy by refusing it first.
+    if feed.is_of_node {
+        return Err(refused("its node's proxy serves it, and asks by its own token"));
+    }
+    Ok(feed)
 }

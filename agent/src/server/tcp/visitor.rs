@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::accept::Place;
 use crate::server::connection::Visit;
-use crate::server::feed::Feed;
+use crate::server::feed::{Feed, Subject};
 
 /// How many refused streams a connection survives.
 const MAX_REFUSALS: u32 = 16;
@@ -29,8 +29,8 @@ pub(in crate::server) struct Visitor {
 struct Book {
     /// Its place among the strangers, until it has shown whose it is.
     place: Option<Place>,
-    /// Whose it is, by uid, and its place among that pod's connections.
-    pod: Option<(String, OwnedSemaphorePermit)>,
+    /// Whose it is, and its place among the connections of that pod or node.
+    subject: Option<(Subject, OwnedSemaphorePermit)>,
     streams: u32,
     refusals: u32,
     /// Since when there has been no stream.
@@ -45,7 +45,7 @@ impl Visitor {
     pub(super) fn new(source: IpAddr, place: Place) -> Arc<Self> {
         let book = Book {
             place: Some(place),
-            pod: None,
+            subject: None,
             streams: 0,
             refusals: 0,
             idle_since: Instant::now(),
@@ -62,8 +62,8 @@ impl Visitor {
     /// A stream has shown that it is this pod's.
     pub(super) fn enter(self: &Arc<Self>, feed: &Feed) -> Result<Stay, Status> {
         let mut book = self.lock();
-        match &book.pod {
-            Some((uid, _)) if *uid == feed.uid => {}
+        match &book.subject {
+            Some((subject, _)) if *subject == feed.subject => {}
             Some(_) => {
                 return Err(Status::permission_denied("this connection is another pod's already"));
             }
@@ -71,7 +71,7 @@ impl Visitor {
                 let permit = Arc::clone(&feed.connections).try_acquire_owned().map_err(|_| {
                     Status::resource_exhausted("this pod has too many connections open")
                 })?;
-                book.pod = Some((feed.uid.clone(), permit));
+                book.subject = Some((feed.subject.clone(), permit));
                 book.place = None;
             }
         }

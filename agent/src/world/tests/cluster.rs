@@ -299,6 +299,40 @@ fn namespaces_that_need_the_bundle_are_those_with_the_label_or_a_marked_pod() {
     world.settle();
     let names: Vec<_> = world.bundle_namespaces().into_iter().collect();
     assert_eq!(names, ["labelled", "shop"]);
+    // And that of the nodes' proxies, whatever is in it.
+    let names = shop().with_bundle_in("remora").bundle_namespaces();
+    assert!(names.contains("remora"), "{names:?}");
+}
+
+#[test]
+fn a_pod_of_its_nodes_is_told_of_from_its_first_address_to_its_end() {
+    let mut world = shop();
+    let own = |address: &str, more: &str| {
+        let pod = pod("cache", "app: cache", address).replace("spec: {", "spec: {nodeName: n1, ");
+        object(&pod.replace("status: {", &format!("status: {{{more}")))
+    };
+    let ips = |world: &World| {
+        let on_node = world.slice_for(&key("cache")).and_then(|slice| slice.on_node.clone());
+        let variables = on_node.into_iter().flat_map(|own| own.endpoint.variables.clone());
+        variables.filter(|own| own.name == "REMORA_POD_IPS").map(|own| own.value).next()
+    };
+    let mut told = Vec::new();
+    world.apply(Change::Applied(object(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: cache, namespace: shop, uid: uid-cache, labels: {app: cache}}\n\
+         spec: {nodeName: n1, initContainers: [{name: remora}]}",
+    )));
+    for change in [
+        None,
+        Some(own("10.0.0.9", "")),
+        Some(own("10.0.0.10", "")),
+        Some(own("10.0.0.10", "phase: Succeeded, ")),
+    ] {
+        change.into_iter().for_each(|object| world.apply(Change::Applied(object)));
+        world.settle();
+        told.push(ips(&world));
+    }
+    let address = |text: &str| Some(text.to_owned());
+    assert_eq!(told, [None, address("10.0.0.9"), address("10.0.0.10"), None]);
 }
 
 fn closed(slice: &PodSlice) -> bool {

@@ -8,6 +8,7 @@ mod api;
 mod certificates;
 mod chart;
 mod load;
+mod node_mode;
 mod outage;
 mod second_net;
 mod upgrade;

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use crate::{
     kubectl::eventually,
-    webhook::chart::{Labelled, WEBHOOKS, believed, chart, charts, has_sidecar, plain, upgrade},
+    webhook::{
+        chart::{Labelled, WEBHOOKS, believed, chart, charts, has_sidecar, plain, upgrade},
+        node_mode::on_its_node,
+    },
 };
 
 /// Nobody injects until this is dropped.
@@ -25,7 +28,7 @@ impl Drop for NoWebhook {
 }
 
 /// A pod as the webhook leaves it, ready to be changed and created again.
-fn injected(stage: &Labelled) -> Value {
+pub(crate) fn injected(stage: &Labelled) -> Value {
     let mut pod = stage.tried(&plain("forged")).expect("taken");
     assert!(has_sidecar(&pod));
     for field in ["uid", "creationTimestamp", "resourceVersion", "managedFields", "generation"] {
@@ -35,7 +38,7 @@ fn injected(stage: &Labelled) -> Value {
     pod
 }
 
-fn env_of(pod: &mut Value) -> &mut Vec<Value> {
+pub(crate) fn env_of(pod: &mut Value) -> &mut Vec<Value> {
     pod["spec"]["initContainers"][1]["env"].as_array_mut().expect("an environment")
 }
 
@@ -48,7 +51,8 @@ fn tell(pod: &mut Value, words: [&str; 2]) {
 }
 
 /// What is changed in a pod with Remora, and what the refusal says.
-const FORGERIES: [(Change, &str); 23] = [
+const FORGERIES: [(Change, &str); 24] = [
+    (on_its_node, "remora in this pod does not run"),
     (|pod| tell(pod, ["--skip-inbound-ports", "11211"]), "leaves out ports or networks"),
     (|pod| tell(pod, ["--verbose", "x"]), "remora-init in this pod does not run"),
     (|pod| pod["spec"]["initContainers"] = json!([]), "Remora is not in this pod"),

@@ -8,7 +8,7 @@ use std::{
 
 use prost::Message;
 use remora_api::{
-    NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, SERVICE_URL,
+    NETWORK_POLICY_HOSTS_URL, NETWORK_POLICY_URL, POD_HEADER, SERVICE_URL,
     cilium::{
         NetworkPolicy, NetworkPolicyHosts, network_policy_discovery_service_server as npds,
         network_policy_hosts_discovery_service_server as nphds,
@@ -65,6 +65,8 @@ struct Script {
     requests: mpsc::Sender<(Kind, DiscoveryRequest)>,
     /// The `authorization` of every stream that was asked for.
     tokens: Arc<Mutex<Vec<Option<String>>>>,
+    /// The pod that each of these named.
+    pods: Arc<Mutex<Vec<Option<String>>>>,
     /// What every stream is refused with.
     refusal: Arc<Mutex<Option<Status>>>,
 }
@@ -110,6 +112,7 @@ impl Agent {
             state: Arc::default(),
             requests: sender,
             tokens: Arc::default(),
+            pods: Arc::default(),
             refusal: Arc::default(),
         };
         let (stop, stopped) = oneshot::channel();
@@ -156,6 +159,11 @@ impl Agent {
     /// The `authorization` of every stream so far.
     pub(crate) fn tokens(&self) -> Vec<Option<String>> {
         self.script.tokens.lock().unwrap().clone()
+    }
+
+    /// The pod that each of these streams was said to be about.
+    pub(crate) fn pods(&self) -> Vec<Option<String>> {
+        self.script.pods.lock().unwrap().clone()
     }
 
     pub(crate) fn policy(&self, version: &str, policy: &NetworkPolicy) {
@@ -237,9 +245,12 @@ impl Script {
         kind: Kind,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        let token = request.metadata().get("authorization");
-        let token = token.map(|token| token.to_str().unwrap().to_owned());
-        self.tokens.lock().unwrap().push(token);
+        let said = |name| {
+            let value = request.metadata().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        self.tokens.lock().unwrap().push(said("authorization"));
+        self.pods.lock().unwrap().push(said(POD_HEADER));
         if let Some(refusal) = &*self.refusal.lock().unwrap() {
             return Err(refusal.clone());
         }
