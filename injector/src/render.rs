@@ -7,8 +7,8 @@ use crate::InjectError;
 use crate::check;
 use crate::config::{
     AGENT_MOUNT, AGENT_VOLUME, AgentAddress, CA_CONFIG_MAP, CA_VOLUME, INBOUND_PORT,
-    INIT_CONTAINER, InjectConfig, OUTBOUND_PORT, PROXY_UID, ProxyMode, SIDECAR_CONTAINER,
-    SNAPSHOT_MOUNT, SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
+    INIT_CONTAINER, InjectConfig, METRICS_PORT, OUTBOUND_PORT, PROXY_UID, ProxyMode,
+    SIDECAR_CONTAINER, SNAPSHOT_MOUNT, SNAPSHOT_VOLUME, TOKEN_AUDIENCE, TOKEN_VOLUME,
 };
 use crate::probes::Calls;
 use crate::settings::Settings;
@@ -72,6 +72,7 @@ fn sidecar_container(config: &InjectConfig, settings: &Settings, calls: &Calls) 
             "periodSeconds": 1,
             "failureThreshold": 3600,
         },
+        "ports": metrics_port(),
         "resources": settings.resources,
         "securityContext": proxys_rights(),
         "volumeMounts": mounts(&config.agent),
@@ -89,9 +90,15 @@ fn waiting_container(config: &InjectConfig, settings: &Settings, calls: &Calls) 
         "image": config.sidecar_image,
         "args": ["ready", "--wait"],
         "env": env,
+        "ports": metrics_port(),
         "resources": little(),
         "securityContext": proxys_rights(),
     })
+}
+
+/// Prometheus finds what to scrape by the ports that containers declare.
+fn metrics_port() -> Value {
+    json!([{"containerPort": METRICS_PORT}])
 }
 
 fn proxys_rights() -> Value {

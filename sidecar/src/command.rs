@@ -265,12 +265,17 @@ fn prepare(log: LevelFilter) {
 /// One thread wakes nobody else and takes no lock that another holds; more are for pods whose
 /// one connection leaves the others no time.
 fn runtime(threads: u64) -> io::Result<Runtime> {
-    match usize::try_from(threads) {
+    let mut builder = match usize::try_from(threads) {
         Ok(threads @ 2..) => {
-            runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+            let mut builder = runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
         }
-        _ => runtime::Builder::new_current_thread().enable_all().build(),
-    }
+        _ => runtime::Builder::new_current_thread(),
+    };
+    // Policies are saved on one more thread, one after the other: they are small,
+    // and nobody waits for them.
+    builder.max_blocking_threads(1).enable_all().build()
 }
 
 /// No core file, and no debugger of the pod's: keys and tokens pass through this
