@@ -26,9 +26,20 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- if .of.replicas }}{{ .of.replicas }}{{ else if .root.Values.ha }}2{{ else }}1{{ end -}}
 {{- end -}}
 
+{{/* Where the proxies of new pods are. Values that an older release had, and that --reuse-values
+takes as they are, know no mode. */}}
+{{- define "remora.mode" -}}
+{{ .Values.mode | default "sidecar" }}
+{{- end -}}
+
 {{/* Whether there are proxies on nodes; empty if not. */}}
 {{- define "remora.onNodes" -}}
-{{- if or (eq .Values.mode "node") .Values.node.keep }}true{{ end -}}
+{{- if eq (include "remora.mode" .) "node" -}}
+{{- if not .Values.node }}{{ fail "mode node needs the values under node, which those of an older release lack: upgrade with --reset-then-reuse-values" }}{{ end -}}
+true
+{{- else if (.Values.node).keep -}}
+true
+{{- end -}}
 {{- end -}}
 
 {{/* Where pods go: (dict "root" $ "of" .Values.agent "part" "agent") */}}

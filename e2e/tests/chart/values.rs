@@ -86,3 +86,12 @@ fn values_that_are_wrong_are_refused_by_name() {
         assert!(error.contains(words), "{value}: {error}");
     }
 }
+
+/// As `--reuse-values` takes them.
+#[test]
+fn values_of_the_release_before_modes_make_sidecars() {
+    let before = ["mode=null", "node=null"];
+    assert_eq!(rendered(&before), rendered(&[]));
+    let error = rendered(&["node=null", "mode=node"]).expect_err("no node");
+    assert!(error.contains("--reset-then-reuse-values"), "{error}");
+}
