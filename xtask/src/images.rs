@@ -133,7 +133,8 @@ pub(crate) fn compile_alike(words: &[impl AsRef<OsStr>]) -> Result<PathBuf> {
     let mut build =
         cargo::command(&["build", "--locked", "--profile", "image", "--target", &target]);
     build.args(words);
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    // What a profile says of one package makes cargo forget that it strips.
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
     cargo::check(&mut build)?;
     Ok(cargo::target()?.join(target).join("image"))
 }
