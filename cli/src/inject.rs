@@ -88,6 +88,9 @@ pub(crate) enum ManifestError {
     /// The manifest is wrong, or holds what cannot be changed.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// What only sidecars need is given for pods that have none.
+    #[error("--agent-sockets is where sidecars reach the agent; leave it out with --mode node")]
+    NoSidecars,
     /// The result cannot be written.
     #[error("the manifest cannot be written: {0}; see where the output goes")]
     Unwritable(#[source] io::Error),
@@ -97,7 +100,7 @@ impl ManifestError {
     /// The exit status that stands for it: 2 for bad input.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
-            Self::Unreadable { .. } | Self::Refused(_) => 2,
+            Self::Unreadable { .. } | Self::Refused(_) | Self::NoSidecars => 2,
             Self::Unwritable(_) => 1,
         }
     }
@@ -110,6 +113,7 @@ impl InjectArgs {
     /// Nothing was printed; see [`ManifestError`].
     pub(crate) fn run(&self, streams: &mut Streams<'_>) -> Result<(), ManifestError> {
         let agent = match &self.agent_sockets {
+            Some(_) if self.mode == ProxyMode::Node => return Err(ManifestError::NoSidecars),
             Some(directory) => AgentAddress::Sockets(directory.clone()),
             None => AgentAddress::Url(self.agent.clone()),
         };

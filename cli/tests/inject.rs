@@ -142,6 +142,9 @@ fn the_node_serves_the_pods_that_are_injected_for_it() {
     let slip = remora(&["inject", "-f", "-", "--mode", "nodes"], SHOP);
     assert_eq!(slip.status.code(), Some(64), "{}", stderr(&slip));
     assert!(stderr(&slip).contains("write sidecar or node"), "{}", stderr(&slip));
+    let sockets = remora(&[&flags[..], &["--agent-sockets", "/run/remora"]].concat(), SHOP);
+    assert_eq!(sockets.status.code(), Some(2), "{}", stderr(&sockets));
+    assert!(stderr(&sockets).contains("leave it out with --mode node"), "{}", stderr(&sockets));
 }
 
 #[test]

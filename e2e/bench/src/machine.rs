@@ -124,15 +124,25 @@ impl Machine {
             processor,
             cores: allowed()?.len(),
             memory_gib: memory_kib.unwrap_or_default().div_ceil(1 << 20),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: version(read("/proc/sys/kernel/osrelease").trim()).to_owned(),
             busy_before: busy()?,
         })
     }
 }
 
+/// `6.1.0` of `6.1.0-13-amd64`: who has built it is of no interest.
+fn version(release: &str) -> &str {
+    release.split_once('-').map_or(release, |(version, _)| version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_is_known_by_its_version() {
+        assert_eq!((version("6.1.0-13-amd64"), version("6.18.2")), ("6.1.0", "6.18.2"));
+    }
 
     #[test]
     fn a_busy_machine_says_so() {

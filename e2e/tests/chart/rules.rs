@@ -181,3 +181,15 @@ fn the_chart_is_of_this_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(version), &json!(version)));
 }
+
+/// Prometheus makes a target of each port that a container declares, and of no other.
+#[test]
+fn what_is_scraped_is_what_pods_declare() {
+    let all = objects(&rendered(&["monitoring.podMonitor.enabled=true"]).expect("rendered"));
+    let endpoints = &find(&all, "PodMonitor", "remora-sidecars")["spec"]["podMetricsEndpoints"];
+    for mode in [ProxyMode::Sidecar, ProxyMode::Node] {
+        let [_, proxy] = ours(mode);
+        assert_eq!(endpoints[0]["portNumber"], proxy["ports"][0]["containerPort"], "{mode:?}");
+        assert!(endpoints[0]["portNumber"].is_u64());
+    }
+}
