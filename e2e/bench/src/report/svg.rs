@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 250.0;
+const WIDTH: f64 = 910.0;
+const LABELS: f64 = 300.0;
 const VALUES: f64 = 190.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 34.0;
