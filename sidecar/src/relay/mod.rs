@@ -79,19 +79,18 @@ impl Half {
             Some(pipe) => pipe.fill(from, PIPE_BYTES),
             None => self.read(from, to),
         };
-        match taken {
-            Ok(0) => self.ended = true,
-            Ok(n) if n >= MUCH_BYTES && self.pipe.is_none() && self.rest.is_empty() => {
-                self.pipe = pipes.borrow();
-            }
-            Ok(_) => {}
+        let n = match taken {
             Err(error) if retry(&error) => {
                 self.pipe = None;
                 return Ok(None);
             }
-            Err(_) => {}
+            taken => taken?,
+        };
+        if n == 0 {
+            self.ended = true;
+        } else if n >= MUCH_BYTES && self.pipe.is_none() && self.rest.is_empty() {
+            self.pipe = pipes.borrow();
         }
-        let n = taken?;
         self.push(to)?;
         Ok(Some(n))
     }

@@ -226,10 +226,10 @@ impl<'s> Session<'s> {
 
     /// Takes what the speaker of `direction` has sent.
     fn read(&mut self, direction: Direction) -> Result<(), Error> {
-        if self.read_unseen(direction)? {
+        let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
+        if passing >= MUCH_BYTES && self.read_unseen(direction, passing)? {
             return Ok(());
         }
-        let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
         let Self { client, server, driver, court, deadline, quantum, .. } = self;
         let speaker = match direction {
             Direction::Request => client,
@@ -256,18 +256,14 @@ impl<'s> Session<'s> {
         })
     }
 
-    /// Likewise, where what comes next is nobody's business; false where there
-    /// is not much of that, or no pipe for it.
-    fn read_unseen(&mut self, direction: Direction) -> Result<bool, Error> {
-        let passing = usize::try_from(self.driver.passing(direction)).unwrap_or(usize::MAX);
+    /// Likewise, where the next `passing` bytes are nobody's business; false
+    /// where there is no pipe for them.
+    fn read_unseen(&mut self, direction: Direction, passing: usize) -> Result<bool, Error> {
         let Self { client, server, driver, court, pipes, deadline, quantum, .. } = self;
         let speaker = match direction {
             Direction::Request => client,
             Direction::Reply => server,
         };
-        if passing < MUCH_BYTES {
-            return Ok(false);
-        }
         if speaker.pipe.is_none() {
             speaker.pipe = pipes.borrow();
         }
