@@ -6,7 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 use remora_netns::Pod;
 use serde_json::json;
 
-use crate::stage::{Answer, MEMCACHED, PATIENCE, Stage, ask, denied, eventually, exchange, stat};
+use crate::stage::{
+    Answer, MEMCACHED, PATIENCE, Stage, ask, denied, eventually, exchange, miss, stat,
+};
 
 /// `caller` may connect to `open`, and send `get pub:…` to `half`.
 pub(crate) const POLICY: &str = r#"
@@ -30,10 +32,6 @@ spec:
         - command: get
           keyPrefix: "pub:"
 "#;
-
-pub(crate) fn miss() -> Answer {
-    Answer::Text("END\r\n".to_owned())
-}
 
 pub(crate) fn addresses(server: &Pod) -> [SocketAddr; 2] {
     [(server.ipv4(), MEMCACHED).into(), (server.ipv6(), MEMCACHED).into()]

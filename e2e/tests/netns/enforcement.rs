@@ -4,11 +4,9 @@ use std::{net::SocketAddr, time::Instant};
 
 use serde_json::json;
 
-use crate::stage::{Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange, stat};
-
-fn miss() -> Answer {
-    Answer::Text("END\r\n".to_owned())
-}
+use crate::stage::{
+    Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange, miss, stat,
+};
 
 #[test]
 fn requests_are_judged_over_both_families() {

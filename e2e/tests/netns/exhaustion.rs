@@ -12,17 +12,13 @@ use serde_json::json;
 
 use crate::{
     by_hand::{ByHand, Sidecar},
-    stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, eventually, exchange},
+    stage::{Answer, MEMCACHED, PATIENCE, POLICY, Stage, ask, eventually, exchange, miss},
 };
 
 const DESCRIPTORS: usize = 256;
 
 /// What fits into so many descriptors (docs/limits.md).
 const ROOM: usize = 84;
-
-fn miss() -> Answer {
-    Answer::Text("END\r\n".to_owned())
-}
 
 /// A stage with a client that may get what starts with `pub:`.
 fn set() -> (Stage, Pod) {

@@ -8,15 +8,13 @@ use serde_json::{Value, json};
 
 use crate::{
     node_mode,
-    stage::{Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange, listening, stat},
+    stage::{
+        Answer, MEMCACHED, POLICY, Stage, ask, denied, eventually, exchange, listening, miss, stat,
+    },
 };
 
 fn address(pod: &Pod) -> SocketAddr {
     (pod.ipv4(), MEMCACHED).into()
-}
-
-fn miss() -> Answer {
-    Answer::Text("END\r\n".to_owned())
 }
 
 /// Two caches by one policy, and a client that it allows.

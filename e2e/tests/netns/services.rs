@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use remora_netns::Pod;
 use serde_json::{Value, json};
 
-use crate::egress::{POLICY, miss};
-use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, stat};
+use crate::egress::POLICY;
+use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, miss, stat};
 
 /// The service's own port is not its backends', and no rule is about it.
 const ADDRESSES: [&str; 2] = ["10.96.0.10:80", "[fd96::10]:80"];

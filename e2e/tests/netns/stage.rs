@@ -249,7 +249,8 @@ pub(crate) fn bin() -> PathBuf {
     test.ancestors().nth(2).expect("target/PROFILE").to_owned()
 }
 
-fn pod(name: &str, labels: &Value, image: &str, arguments: &[&str]) -> Value {
+/// A pod of one container.
+pub(crate) fn pod(name: &str, labels: &Value, image: &str, arguments: &[&str]) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -301,6 +302,11 @@ pub(crate) fn exchange(stream: &mut TcpStream, request: &str) -> Answer {
             return Answer::Text(text);
         }
     }
+}
+
+/// What an allowed `get` of an empty cache ends in.
+pub(crate) fn miss() -> Answer {
+    Answer::Text("END\r\n".to_owned())
 }
 
 pub(crate) fn denied() -> Answer {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use remora_netns::Pod;
 
-use crate::egress::{addresses, miss};
-use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually};
+use crate::egress::addresses;
+use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, miss};
 
 /// Addresses that are kept for examples.
 const NEAR: [&str; 2] = ["203.0.113.7", "2001:db8:1::7"];

@@ -6,8 +6,8 @@ use remora_netns::Pod;
 use serde_json::json;
 
 use super::{packets, privileges::init};
-use crate::egress::{addresses, miss};
-use crate::stage::{Answer, Stage, ask, eventually, exchange, stat};
+use crate::egress::addresses;
+use crate::stage::{Answer, Stage, ask, eventually, exchange, miss, stat};
 
 fn redirects(pod: &Pod) {
     let output = pod.netns_exec(&[&init()]).expect("it runs");

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::{Walled, root};
-use crate::egress::miss;
-use crate::stage::{MEMCACHED, ask};
+use crate::stage::{MEMCACHED, ask, miss};
 
 const BECOME_THE_PROXY: [&str; 4] = ["setpriv", "--reuid", "16006", "--clear-groups"];
 

@@ -6,8 +6,8 @@ use remora_netns::Pod;
 use serde_json::json;
 
 use super::{Walled, packets, root};
-use crate::egress::{POLICY, addresses, miss};
-use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, stat};
+use crate::egress::{POLICY, addresses};
+use crate::stage::{Answer, MEMCACHED, Stage, ask, eventually, miss, stat};
 
 /// What a SYN flag and a FIN flag are in a segment's header.
 const SYN: &str = "2";

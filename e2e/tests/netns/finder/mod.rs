@@ -24,7 +24,9 @@ use self::{
     cluster::{Agent, Cluster, NODE, TOKEN},
     groups::{Groups, Member},
 };
-use crate::stage::{Answer, MEMCACHED, PATIENCE, POLICY, ask, bin, denied, eventually, listening};
+use crate::stage::{
+    Answer, MEMCACHED, PATIENCE, POLICY, ask, bin, denied, eventually, listening, miss, pod,
+};
 
 const AGENT_PORT: u16 = 16010;
 
@@ -182,22 +184,6 @@ fn find(node: &Node, agent: IpAddr, number: usize) -> Process {
     let name = format!("finder-{number}");
     let job = Job { name: &name, argv: &argv, env: &env, uid: None, stdout: None };
     node.start(&job).expect("the finder starts")
-}
-
-fn pod(name: &str, labels: &Value, image: &str, arguments: &[&str]) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"containers": [{
-            "name": "app", "image": image, "args": arguments,
-            "securityContext": {"runAsUser": 65534, "runAsGroup": 65534},
-        }]},
-    })
-}
-
-fn miss() -> Answer {
-    Answer::Text("END\r\n".to_owned())
 }
 
 fn address(pod: &Pod) -> SocketAddr {
